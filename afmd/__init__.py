@@ -1,0 +1,51 @@
+"""afmd: judge, level and repair atomic force microscope scans.
+
+The names below are the whole public Python API; each is imported when first used, so ``import afmd`` is cheap.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AfmdError": "afmd.errors",
+    "Filled": "afmd.domain.result",
+    "Freehand": "afmd.domain.exclusions",
+    "Label": "afmd.domain.findings",
+    "Params": "afmd.domain.params",
+    "Polygon": "afmd.domain.exclusions",
+    "Rectangle": "afmd.domain.exclusions",
+    "Restoration": "afmd.domain.result",
+    "Scan": "afmd.domain.scan",
+    "classify": "afmd.api",
+    "flatten": "afmd.api",
+    "inpaint": "afmd.api",
+    "read": "afmd.api",
+    "restore": "afmd.api",
+    "segment": "afmd.api",
+}
+
+__all__ = [
+    "AfmdError", "Filled", "Freehand", "Label", "Params", "Polygon", "Rectangle", "Restoration", "Scan",
+    "__version__", "classify", "flatten", "inpaint", "read", "restore", "segment",
+]  # fmt: skip
+
+if TYPE_CHECKING:
+    from afmd.api import classify, flatten, inpaint, read, restore, segment
+    from afmd.domain.exclusions import Freehand, Polygon, Rectangle
+    from afmd.domain.findings import Label
+    from afmd.domain.params import Params
+    from afmd.domain.result import Filled, Restoration
+    from afmd.domain.scan import Scan
+    from afmd.errors import AfmdError
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'afmd' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

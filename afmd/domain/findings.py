@@ -1,0 +1,66 @@
+"""What was found in a scan: its class, its spoilt pixels, and who says so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Label(StrEnum):
+    """The four classes of paper A."""
+
+    GOOD = "good"
+    NOT_TRACKING = "not_tracking"
+    TIP_CONTAMINATION = "tip_contamination"
+    IMAGING_ARTIFACT = "imaging_artifact"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Who spoke: ``name`` is ``rules`` or a model's name; ``version`` the code's version or the weights' sha256."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """A class with its probabilities (they sum to 1); ``abstained`` means that no class was sure enough."""
+
+    label: Label
+    probabilities: Mapping[Label, float]
+    abstained: bool
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArtifactMap:
+    """What a segmenter sees, per pixel.
+
+    ``artifact``: float32 (rows, cols) in [0, 1], the probability that the pixel is spoilt (paper A's P(i, j)).
+    ``feature``: the same for standing out of the substrate, or None where the backend cannot tell.
+    """
+
+    artifact: NDArray[np.float32]
+    feature: NDArray[np.float32] | None
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmentation:
+    """Masks of one scan, each bool (rows, cols), True = spoilt.
+
+    ``raw_mask``: probability ≥ ``thr``. ``mask``: after despiking, area filter, growth and expansion.
+    ``feature``: True where the surface stands out of the substrate, or None.
+    """
+
+    probability: NDArray[np.float32]
+    raw_mask: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
+    feature: NDArray[np.bool_] | None
+    backend: Backend

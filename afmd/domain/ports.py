@@ -1,0 +1,167 @@
+"""The seams: what the pipeline, the daemon and the wire ask of whatever stands behind them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.domain.events import Entry, Event, Fingerprint, State
+from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
+from afmd.domain.result import Restoration
+from afmd.domain.scan import Scan
+
+
+class Classifier(Protocol):
+    """Tells whether a scan is good or how it is spoilt."""
+
+    @property
+    def backend(self) -> Backend:
+        """Who speaks."""
+        ...
+
+    def classify(self, scan: Scan) -> Classification:
+        """Return the class of the whole scan."""
+        ...
+
+
+class Segmenter(Protocol):
+    """Finds the spoilt pixels (and, where it can, the features)."""
+
+    @property
+    def backend(self) -> Backend:
+        """Who speaks."""
+        ...
+
+    def segment(self, scan: Scan) -> ArtifactMap:
+        """Return per-pixel probabilities of the scan's own shape."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, handed in so that tests need no sleep."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScanQuery:
+    """Which scans to list; empty means any. Newest first; ``before`` continues after the last page's last revision."""
+
+    states: frozenset[State] = frozenset()
+    labels: frozenset[Label] = frozenset()
+    since: datetime | None = None
+    until: datetime | None = None
+    before: tuple[str, str] | None = None
+    """(first_seen ISO text, scan_id) of the last entry already given."""
+
+
+class LedgerReader(Protocol):
+    """What the wire reads. Every method is safe from any thread and never blocks a writer for long."""
+
+    def revision(self) -> int:
+        """Return the newest committed revision, 0 when there is none."""
+        ...
+
+    def oldest_revision(self) -> int:
+        """Return the oldest kept revision, 0 when there is none."""
+        ...
+
+    def after(self, revision: int, *, limit: int) -> Sequence[Event]:
+        """Return at most ``limit`` events after ``revision``, in order. Raises ``HistoryGone``."""
+        ...
+
+    def entry(self, scan_id: str) -> Entry:
+        """Return one scan. Raises ``NotFound``."""
+        ...
+
+    def entries(self, query: ScanQuery, *, limit: int) -> Sequence[Entry]:
+        """Return at most ``limit`` scans, newest first."""
+        ...
+
+    def counts(self) -> Mapping[State, int]:
+        """Return how many scans stand in each state."""
+        ...
+
+
+class Ledger(LedgerReader, Protocol):
+    """The truth: every change is a committed row before anyone hears of it."""
+
+    def see(self, path: str, fingerprint: Fingerprint) -> Event:
+        """Commit a new scan in state SEEN for a file (path relative to the capture folder)."""
+        ...
+
+    def advance(
+        self,
+        scan_id: str,
+        state: State,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        fingerprint: Fingerprint | None = None,
+        sha256: str | None = None,
+        repair: int | None = None,
+    ) -> Event:
+        """Commit a step of the state machine. Raises ``WrongState`` where ``FOLLOWS`` forbids it."""
+        ...
+
+    def known(self, path: str) -> Entry | None:
+        """Return the newest scan seen at this path, or None."""
+        ...
+
+    def holder(self, sha256: str) -> Entry | None:
+        """Return the scan that owns this content (never a DUPLICATE), or None."""
+        ...
+
+    def unfinished(self) -> Sequence[Entry]:
+        """Return every scan that is not at rest, oldest first: what a restart picks up."""
+        ...
+
+    def close(self) -> None:
+        """Checkpoint and close."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredArray:
+    """One array of a stored result: (rows, cols), its unit (``nm``, ``1`` for masks) and pitch (down, across) in nm."""
+
+    values: NDArray[np.float32] | NDArray[np.bool_]
+    unit: str
+    pixel_nm: tuple[float, float]
+
+
+class ResultReader(Protocol):
+    """What the wire reads of stored results."""
+
+    def array(self, entry: Entry, kind: str, *, repair: int = 0, channel: str = "") -> StoredArray:
+        """Return one array: ``raw flattened restored raw_mask mask touched sigma`` or ``channel``.
+
+        ``repair`` 0 means the one in force. ``channel`` is ``NAME/trace`` or ``NAME/retrace``.
+        Raises ``NotFound``, ``WrongState``.
+        """
+        ...
+
+    def folder(self, entry: Entry, *, repair: int = 0) -> Path:
+        """Return where this repair's outputs lie."""
+        ...
+
+
+class Results(ResultReader, Protocol):
+    """Where results are kept, each repair in a folder of its own that is never overwritten."""
+
+    def store(self, entry: Entry, scan: Scan, restoration: Restoration, *, original: bytes, repair: int) -> None:
+        """Write arrays, so that they can be fetched; raise ``StorageError`` and leave nothing half-written."""
+        ...
+
+    def finish(self, entry: Entry, scan: Scan, restoration: Restoration, *, original: bytes, repair: int) -> None:
+        """Write pictures and every other output, the record last."""
+        ...

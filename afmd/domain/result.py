@@ -1,0 +1,85 @@
+"""What a restoration gives back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.domain.findings import Backend, Label
+from afmd.domain.params import Params
+
+
+@dataclass(frozen=True, slots=True)
+class Roughness:
+    """ISO 25178 height and hybrid parameters: Sa, Sq, Sz in nm; Sdr and slope without unit."""
+
+    sa_nm: float
+    sq_nm: float
+    sz_nm: float
+    sdr: float
+    slope: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How good the result is, in numbers and in one sentence for a person.
+
+    ``before`` is the scan after removal of its mean plane only, ``after`` the restored surface.
+    ``touched_share`` in [0, 1]; ``worst_fill_nm`` is the distance from the deepest filled pixel to measured data.
+    ``tilt_removed`` is 1 − |slope after| / |slope before| (paper A). ``confidence`` in [0, 1] for the whole repair.
+    ``pass_rms_*_nm``: rms of trace − retrace outside the mask, or None without a retrace.
+    """
+
+    before: Roughness
+    after: Roughness
+    sigma_bg_nm: float
+    rmse_line_nm: float
+    mean_gradient: float
+    tilt_removed: float
+    touched_share: float
+    worst_fill_nm: float
+    confidence: float
+    verdict: str
+    pass_rms_before_nm: float | None = None
+    pass_rms_after_nm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Filled:
+    """An inpainted surface.
+
+    ``heights``: float32 (rows, cols) nm, bit-identical to the input outside the mask.
+    ``sigma``: float32 (rows, cols) nm, standard deviation of each filled pixel, 0 elsewhere.
+    """
+
+    heights: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restoration:
+    """All that came of one scan. Every array has the scan's shape; heights in nm; masks True = spoilt.
+
+    ``flattened``: levelled heights, nothing filled. ``restored``: equal to ``flattened`` outside ``touched``, to the
+    last bit. ``touched``: True where a height was filled. ``sigma``: standard deviation in nm of filled pixels, 0
+    elsewhere. ``refusal``: why the scan was not restored (mostly artefact), or empty.
+    ``timings_ms``: milliseconds by stage, in order. ``params``: the parameters in force.
+    """
+
+    label: Label
+    probabilities: Mapping[Label, float]
+    abstained: bool
+    raw_mask: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
+    excluded: NDArray[np.bool_]
+    flattened: NDArray[np.float32]
+    restored: NDArray[np.float32]
+    touched: NDArray[np.bool_]
+    sigma: NDArray[np.float32]
+    quality: Quality
+    params: Params
+    classifier: Backend
+    segmenter: Backend
+    timings_ms: Mapping[str, float]
+    refusal: str = ""

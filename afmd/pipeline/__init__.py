@@ -1,0 +1,1 @@
+"""The stages and the one function that orders them. Does no I/O."""

@@ -1,0 +1,1 @@
+"""Time, threads, processes: bus, workers, daemon, drain."""

@@ -1,0 +1,193 @@
+"""service.toml as frozen classes: one table, one class, units in the keys. The file equals these defaults.
+
+Rule: nothing else reads TOML or environment; relative paths are taken from the settings file's own folder.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from afmd.domain.params import Params
+from afmd.errors import InvalidInput, SettingsError
+
+Seconds = Annotated[float, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Capture(_Table):
+    """The folder that the microscope writes to."""
+
+    folder: Path = Path("capture")
+    patterns: tuple[str, ...] = ("*.[0-9][0-9][0-9]", "*.spm", "*.di", "*.txt")
+    subfolders: bool = True
+    settle_s: Seconds = 2.0
+    stalled_s: Seconds = 600.0
+    reconcile_s: Annotated[float, Field(gt=0)] = 5.0
+    events: bool = True
+    max_file_mib: Positive = 1024
+
+
+class Outputs(_Table):
+    """Where results go: one folder for each scan and repair."""
+
+    root: Path = Path("restored")
+    text: bool = True
+    gwy: bool = True
+    nanoscope: bool = True
+    pictures: bool = True
+
+
+class LedgerFile(_Table):
+    """The SQLite file that holds what is known of every scan; a local disk only."""
+
+    path: Path = Path("afmd.sqlite3")
+    keep_events: Annotated[int, Field(ge=1000)] = 1_000_000
+
+
+class Restore(_Table):
+    """What every new scan gets: a preset and whatever differs from it."""
+
+    preset: Literal["best", "published"] = "best"
+    overrides: dict[str, bool | int | float | str] = Field(default_factory=dict)
+
+    def params(self) -> Params:
+        """Return the checked parameters. Raises ``InvalidInput``."""
+        return Params(self.preset, **self.overrides)
+
+
+class Models(_Table):
+    """Who classifies and segments."""
+
+    classifier: Literal["auto", "rules", "network"] = "auto"
+    segmenter: Literal["auto", "rules", "network"] = "auto"
+    weights: Path | None = None
+    threads: Positive = 1
+
+
+class Workers(_Table):
+    """How much of the machine the daemon may take."""
+
+    count: Annotated[int, Field(ge=1, le=64)] = 1
+    queue_length: Positive = 256
+    below_normal_priority: bool = True
+    drain_s: Seconds = 60.0
+
+
+class Server(_Table):
+    """Where clients connect, and the bounds that keep one of them from hurting the others."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 50551
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    tokens: Path | None = None
+    bookmark_s: Annotated[float, Field(gt=0)] = 5.0
+    max_page: Annotated[int, Field(ge=1, le=10_000)] = 500
+    max_streams: Positive = 256
+    max_image_px: Annotated[int, Field(ge=64, le=8192)] = 4096
+    chunk_kib: Annotated[int, Field(ge=16, le=1024)] = 1024
+
+    @model_validator(mode="after")
+    def _beyond_loopback_is_guarded(self) -> "Server":
+        if self.host in {"127.0.0.1", "localhost", "::1"}:
+            return self
+        if not (self.tls_certificate and self.tls_key):
+            raise ValueError(f"server.host {self.host} is not loopback, and that demands tls_certificate and tls_key")
+        if not (self.tokens or self.tls_client_ca):
+            raise ValueError(f"server.host {self.host} is not loopback, and that demands tokens or tls_client_ca")
+        return self
+
+
+class Metrics(_Table):
+    """Prometheus metrics, on loopback only; port 0 is off."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 50552
+
+
+class Log(_Table):
+    """JSON lines; an empty file means standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    file: Path | None = None
+
+
+class Settings(_Table):
+    """The whole of service.toml."""
+
+    capture: Capture = Capture()
+    outputs: Outputs = Outputs()
+    ledger: LedgerFile = LedgerFile()
+    restore: Restore = Restore()
+    models: Models = Models()
+    workers: Workers = Workers()
+    server: Server = Server()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _outputs_stay_out_of_the_capture(self) -> "Settings":
+        inside = self.outputs.root.resolve()
+        if inside.is_relative_to(self.capture.folder.resolve()):
+            raise ValueError(f"outputs.root {self.outputs.root} lies inside capture.folder {self.capture.folder}")
+        return self
+
+
+def load(path: Path) -> Settings:
+    """Read a settings file. Raises ``SettingsError`` naming the key."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise SettingsError(f"settings {path}", why=e.strerror or str(e), mend="Give a readable file") from e
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise SettingsError(f"settings {path}", why=str(e), mend="Mend the TOML syntax") from e
+    return parse(table, base=path.resolve().parent, source=str(path))
+
+
+def parse(table: dict[str, Any], *, base: Path, source: str = "settings") -> Settings:
+    """Check a parsed TOML table; relative paths are taken from ``base``. Raises ``SettingsError``."""
+    try:
+        settings = Settings.model_validate(_anchored(table, base))
+        settings.restore.params()
+    except ValidationError as e:
+        first = e.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "file"
+        raise SettingsError(
+            f"{source}, {key}", why=first["msg"], mend="See the comments in the default service.toml"
+        ) from e
+    except InvalidInput as e:
+        raise SettingsError(f"{source}, restore.overrides", why=f"{e.what}: {e.why}", mend=e.mend) from e
+    return settings
+
+
+_PATHS = {
+    "capture": ("folder",),
+    "outputs": ("root",),
+    "ledger": ("path",),
+    "models": ("weights",),
+    "server": ("tls_certificate", "tls_key", "tls_client_ca", "tokens"),
+    "log": ("file",),
+}
+
+
+def _anchored(table: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Return the table with every path made absolute, defaults included."""
+    anchored = {name: dict(part) if isinstance(part, dict) else part for name, part in table.items()}
+    for name, keys in _PATHS.items():
+        part = anchored.setdefault(name, {})
+        if not isinstance(part, dict):
+            continue
+        fields = Settings.model_fields[name].default
+        for key in keys:
+            value = part.get(key, getattr(fields, key))
+            if value in (None, ""):
+                part.pop(key, None)
+            elif isinstance(value, str | Path):
+                part[key] = base / Path(value).expanduser()
+    return anchored
