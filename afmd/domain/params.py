@@ -51,10 +51,13 @@ class Parameter:
             raise self._refused(value, f"it must be of type {kind.__name__}")
         if self.choices and value not in self.choices:
             raise self._refused(value, f"it must be one of {', '.join(self.choices)}")
-        if isinstance(value, int | float) and self.low is not None and self.high is not None:
-            if not self.low <= value <= self.high:
-                raise self._refused(value, f"it must lie in {self.low:g}..{self.high:g} {self.unit}".rstrip())
+        if isinstance(value, int | float) and not self.within(value):
+            raise self._refused(value, f"it must lie in {self.low:g}..{self.high:g} {self.unit}".rstrip())
         return cast("bool | int | float | str", value)
+
+    def within(self, value: float) -> bool:
+        """True where ``value`` lies in the range, or there is none; a NaN lies in none."""
+        return self.low is None or self.high is None or self.low <= value <= self.high
 
     def _refused(self, value: Any, why: str) -> InvalidInput:
         return InvalidInput(f"parameter {self.name} = {value!r}", why=why, mend=self.meaning, field=self.name)

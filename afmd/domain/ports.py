@@ -165,3 +165,53 @@ class Results(ResultReader, Protocol):
     def finish(self, entry: Entry, scan: Scan, restoration: Restoration, *, original: bytes, repair: int) -> None:
         """Write pictures and every other output, the record last."""
         ...
+
+
+class Bus(Protocol):
+    """Carries one integer: how far the ledger has got."""
+
+    def publish(self, revision: int) -> None:
+        """Tell everyone that the ledger has reached ``revision``. Safe from any thread."""
+        ...
+
+    async def beyond(self, revision: int, *, timeout_s: float) -> int:
+        """Wait until the ledger is past ``revision`` or the time is up; return the newest revision known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the daemon fares, for people and monitors."""
+
+    version: str
+    started: datetime
+    draining: bool
+    capture_folder: str
+    capture_reachable: bool
+    output_root: str
+    disk_free_bytes: int
+    queue: int
+    queue_limit: int
+    workers: int
+    workers_busy: int
+    revision: int
+    counts: Mapping[State, int]
+    classifier: Backend
+    segmenter: Backend
+    last_error: str
+
+
+class StatusSource(Protocol):
+    """Whoever can tell how the daemon fares."""
+
+    def status(self) -> Status:
+        """Return the present status; cheap."""
+        ...
+
+
+class Renderer(Protocol):
+    """Turns an array into a picture for people."""
+
+    def image(self, array: StoredArray, *, longest_px: int, colour_map: str, title: str) -> bytes:
+        """Return a PNG with scale bar and colour bar. Raises ``InvalidInput`` for an unknown colour map."""
+        ...
