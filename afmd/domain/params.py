@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from afmd.errors import InvalidInput
 
@@ -53,7 +53,7 @@ class Parameter:
             raise self._refused(value, f"it must be one of {', '.join(self.choices)}")
         if isinstance(value, int | float) and not self.within(value):
             raise self._refused(value, f"it must lie in {self.low:g}..{self.high:g} {self.unit}".rstrip())
-        return cast("bool | int | float | str", value)
+        return value
 
     def within(self, value: float) -> bool:
         """True where ``value`` lies in the range, or there is none; a NaN lies in none."""
