@@ -1,0 +1,123 @@
+"""The Python API: what ``import afmd`` offers. Rule: each call is one short composition of the rooms below."""
+
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from afmd.domain.exclusions import Exclusion, Freehand
+from afmd.domain.findings import Classification, Segmentation
+from afmd.domain.params import Params
+from afmd.domain.result import Filled, Restoration
+from afmd.domain.scan import Scan, checked_heights, checked_mask, checked_pitch
+
+if TYPE_CHECKING:
+    from afmd.compose import Backends
+
+Exclude = Exclusion | Sequence[Exclusion] | ArrayLike | None
+
+
+def read(path: str | Path) -> Scan:
+    """Read a NanoScope file: every channel, heights float32 (rows, cols) in nm with row 0 at the top.
+
+    Raises a ``ScanError`` that names why a file holds no usable scan, ``StorageError`` where it cannot be read.
+    """
+    from afmd.files.nanoscope import read_scan
+
+    return read_scan(Path(path))
+
+
+def classify(scan: Scan, params: Params | None = None) -> Classification:
+    """Return ``label``, ``probabilities``, ``abstained`` and the ``backend`` that spoke."""
+    from afmd.pipeline.stages import classified
+
+    return classified(scan, params=params or Params(), classifier=_backends().classifier)
+
+
+def segment(scan: Scan, params: Params | None = None) -> Segmentation:
+    """Return ``probability``, ``raw_mask`` and ``mask``, each of the scan's shape, True = spoilt."""
+    from afmd.pipeline.stages import segmented
+
+    return segmented(scan, params=params or Params(), segmenter=_backends().segmenter)[0]
+
+
+def restore(scan: Scan, params: Params | None = None, exclude: Exclude = None) -> Restoration:
+    """Return the restored scan; ``scan`` is not changed.
+
+    ``exclude``: regions kept out of every levelling fit: one ``Rectangle``, ``Polygon`` or ``Freehand``, a sequence
+    of them, or a bool (rows, cols) mask, True = excluded. Raises ``InvalidInput``, ``CannotLevel``.
+    """
+    from afmd.pipeline.restore import restore as run
+
+    own = _backends()
+    return run(
+        scan, params=params or Params(), exclusions=_exclusions(exclude), classifier=own.classifier,
+        segmenter=own.segmenter, clock=time.perf_counter,
+    )  # fmt: skip
+
+
+def flatten(
+    heights: ArrayLike,
+    *,
+    pixel_nm: float | tuple[float, float],
+    mask: ArrayLike | None = None,
+    params: Params | None = None,
+) -> NDArray[np.float32]:
+    """Return new levelled heights, float32 nm.
+
+    ``heights`` (rows, cols) nm; ``pixel_nm`` pitch in nm, one number or (down, across); ``mask`` True = no vote in
+    the fit. Raises ``InvalidInput``, ``CannotLevel``.
+    """
+    from afmd.science.flatten import level
+
+    own = checked_heights(heights)
+    ground = ~_mask_or_none(mask, own.shape)
+    return level(own, pixel_nm=checked_pitch(pixel_nm), ground=ground, params=params or Params()).heights
+
+
+def inpaint(
+    heights: ArrayLike,
+    mask: ArrayLike,
+    *,
+    pixel_nm: float | tuple[float, float],
+    params: Params | None = None,
+) -> Filled:
+    """Return ``heights`` with the masked pixels filled, and their ``sigma``, both float32 (rows, cols) nm.
+
+    ``heights`` (rows, cols) nm, levelled; ``mask`` True = to fill. Raises ``InvalidInput``.
+    """
+    from afmd.science.inpaint import fill
+    from afmd.science.mask import stripe_part
+
+    own, asked = checked_heights(heights), params or Params()
+    holes = checked_mask(mask, shape=own.shape)
+    return fill(
+        own, holes, method=asked.fill, pixel_nm=checked_pitch(pixel_nm), radius=asked.radius,
+        stripes=stripe_part(holes, ar=asked.ar),
+    )  # fmt: skip
+
+
+@cache
+def _backends() -> "Backends":
+    from afmd import compose, settings
+
+    return compose.backends(settings.Models())
+
+
+def _mask_or_none(mask: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    return np.zeros(shape, dtype=bool) if mask is None else checked_mask(mask, shape=shape)
+
+
+def _exclusions(exclude: Exclude) -> tuple[Exclusion, ...]:
+    """Return any form of ``exclude`` as a tuple of regions; whatever is no region is taken for a mask."""
+    if exclude is None:
+        return ()
+    if hasattr(exclude, "painted"):
+        return (cast("Exclusion", exclude),)
+    if isinstance(exclude, list | tuple) and all(hasattr(one, "painted") for one in exclude):
+        return tuple(exclude)
+    return (Freehand(cast("ArrayLike", exclude)),)

@@ -1,0 +1,64 @@
+"""The stages of a restoration, in their order. Rule: a scan goes in, a restoration comes out, and nothing else moves.
+
+classify → segment → despike → area filter → stripe or blob → growth → expansion → flatten → fill → smooth → quality
+(paper A, Figure 1 and Table 1). A ``good`` scan is levelled and its masks are reported, but nothing is filled; a scan
+that is mostly artefact is levelled and reported with the reason.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from afmd.domain.exclusions import Exclusion, union
+from afmd.domain.findings import Label
+from afmd.domain.params import Params
+from afmd.domain.ports import Classifier, Segmenter
+from afmd.domain.result import Restoration
+from afmd.domain.scan import Scan
+from afmd.pipeline.stages import classified, levelled, refused, segmented
+from afmd.pipeline.stopwatch import Stopwatch
+from afmd.science import inpaint, quality, smooth
+
+
+def restore(
+    scan: Scan,
+    *,
+    params: Params,
+    exclusions: Sequence[Exclusion] = (),
+    classifier: Classifier,
+    segmenter: Segmenter,
+    clock: Callable[[], float],
+) -> Restoration:
+    """Return the restored scan with all that was found on the way; the scan itself is not changed.
+
+    ``exclusions`` are kept out of every levelling fit and are not filled. ``clock`` gives seconds for the timings.
+    Raises ``InvalidInput`` for an exclusion that does not fit, ``CannotLevel`` where too little ground is left.
+    """
+    watch = Stopwatch(clock)
+    excluded = union(exclusions, scan.heights.shape)
+    with watch("classify"):
+        found = classified(scan, params=params, classifier=classifier)
+    with watch("segment"):
+        seen, masks = segmented(scan, params=params, segmenter=segmenter)
+    with watch("flatten"):
+        flattened = levelled(scan, spoilt=masks.grown | excluded, feature=seen.feature, params=params)
+    refusal = refused(masks.final, params=params)
+    touched = np.zeros_like(masks.final) if refusal or found.label is Label.GOOD else masks.final
+    with watch("fill"):
+        filled = inpaint.fill(
+            flattened, touched, method=params.fill, pixel_nm=scan.pixel_nm, radius=params.radius, stripes=masks.stripes
+        )
+    with watch("smooth"):
+        restored = smooth.inside(filled.heights, touched, sigma=params.sigma)
+    with watch("quality"):
+        figures = quality.assess(
+            scan.heights, flattened, restored, mask=masks.final, touched=touched, sigma=filled.sigma,
+            pixel_nm=scan.pixel_nm, retrace_raw=scan.retrace, label=found.label, abstained=found.abstained,
+            refusal=refusal,
+        )  # fmt: skip
+    return Restoration(
+        label=found.label, probabilities=found.probabilities, abstained=found.abstained, raw_mask=masks.raw,
+        mask=masks.final, excluded=excluded, flattened=flattened, restored=restored, touched=touched,
+        sigma=filled.sigma, quality=figures, params=params, classifier=found.backend, segmenter=seen.backend,
+        timings_ms=watch.timings_ms(), refusal=refusal,
+    )  # fmt: skip

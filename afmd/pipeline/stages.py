@@ -1,0 +1,49 @@
+"""The stages that need a decision, each one function. Rule: what a stage needs is in its arguments."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.domain.findings import Classification, Segmentation
+from afmd.domain.params import Params, Preset
+from afmd.domain.ports import Classifier, Segmenter
+from afmd.domain.scan import Scan
+from afmd.science import flatten, mask
+
+FEATURE_THR = 0.5
+"""A pixel more likely feature than substrate has no say in the ground."""
+
+
+def classified(scan: Scan, *, params: Params, classifier: Classifier) -> Classification:
+    """Return the class; it abstains where the backend does or where no class reaches ``abstain``."""
+    found = classifier.classify(scan)
+    unsure = max(found.probabilities.values()) < params.abstain
+    return Classification(found.label, found.probabilities, found.abstained or unsure, found.backend)
+
+
+def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segmentation, mask.Masks]:
+    """Return the segmentation, and the masks at every step for the stages that follow."""
+    seen = segmenter.segment(scan)
+    masks = mask.assemble(scan.heights, seen.artifact, params)
+    feature = None if seen.feature is None else seen.feature >= FEATURE_THR
+    return Segmentation(seen.artifact, masks.raw, masks.final, feature, seen.backend), masks
+
+
+def levelled(
+    scan: Scan, *, spoilt: NDArray[np.bool_], feature: NDArray[np.bool_] | None, params: Params
+) -> NDArray[np.float32]:
+    """Return the levelled heights, fitted to pixels that are neither ``spoilt`` nor, in ``best``, features."""
+    ground = ~spoilt
+    if feature is not None and params.preset is Preset.BEST:
+        ground &= ~feature
+    return flatten.level(scan.heights, pixel_nm=scan.pixel_nm, ground=ground, params=params).heights
+
+
+def refused(spoilt: NDArray[np.bool_], *, params: Params) -> str:
+    """Return why a scan is not restored, or nothing where it may be."""
+    share = float(spoilt.mean())
+    if share <= params.refuse:
+        return ""
+    return (
+        f"{share:.0%} of the scan is spoilt, more than the {params.refuse:.0%} allowed: what is left would be "
+        "invented. Scan again, or raise refuse."
+    )

@@ -1,0 +1,174 @@
+"""From per-pixel probability to the final mask: despiking, area filter, stripes and blobs, growth, expansion.
+
+Rule: every threshold is free of scale. Heights count only against the frame's own noise, so nanometres or metres, a
+tilted or a level frame give the same mask. Source: paper A, section 2.3, equations 1 to 5 and Table 1.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from afmd.domain.params import Params
+from afmd.science.robust import mad_sigma
+
+Mask = NDArray[np.bool_]
+Heights = NDArray[np.float32]
+Labels = NDArray[np.signedinteger[Any]]
+
+EIGHT = np.ones((3, 3), dtype=bool)
+"""Pixels that touch at a corner belong together: a streak of one line often steps to the next."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Masks:
+    """The masks of one scan, bool (rows, cols), True = spoilt.
+
+    ``raw``: probability ≥ ``thr``. ``grown``: after despiking, area filter and growth: what levelling leaves out.
+    ``stripes``: the part of ``final`` that comes from stripes. ``final``: after expansion: what is filled.
+    """
+
+    raw: Mask
+    grown: Mask
+    stripes: Mask
+    final: Mask
+
+
+def assemble(heights: Heights, probability: NDArray[np.float32], params: Params) -> Masks:
+    """Return the masks of one scan (paper A, equations 1 to 5).
+
+    ``heights`` (rows, cols) in nm as captured, ``probability`` the artefact probability of each pixel in [0, 1].
+    """
+    raw = probability >= np.float32(params.thr)
+    found = raw | spikes(heights, win=params.win, lam=params.lam)
+    kept, labels = by_area(found, low=params.min_pix, high=params.max_pix)
+    across, down = stripes(labels, ar=params.ar)
+    blobs = kept & ~across & ~down
+    stripe = grown(heights, across | down, k=params.k, region=params.region, grad=params.grad)
+    whole = expanded(across, down) if params.expand else np.zeros_like(raw)
+    return Masks(raw=raw, grown=stripe | blobs, stripes=stripe | whole, final=stripe | blobs | whole)
+
+
+def spikes(heights: Heights, *, win: int, lam: float) -> Mask:
+    """Return True where a pixel is further than ``lam`` robust σ from the median of its ``win`` × ``win`` window.
+
+    σ is 1.4826 MAD of the difference over the whole frame (paper A, Table 1, step 2). ``lam`` 0 finds none.
+    """
+    if lam == 0 or min(heights.shape) < 2:
+        return np.zeros(heights.shape, dtype=bool)
+    apart = np.abs(heights - local_median(heights, win))
+    sigma = 1.4826 * float(np.median(apart))
+    return apart > lam * sigma if sigma > 0 else np.zeros(heights.shape, dtype=bool)
+
+
+def local_median(heights: Heights, win: int) -> Heights:
+    """Return the running median of an odd square window, float32, nm."""
+    side = win | 1
+    if side <= 5:
+        return np.asarray(cv2.medianBlur(np.ascontiguousarray(heights), side))
+    low, high = float(heights.min()), float(heights.max())
+    if high == low:
+        return heights.copy()
+    # Beyond 5 × 5 the fast median exists for bytes only: the bytes find a coarse level, 1/255 of the range.
+    coarse = cv2.medianBlur(((heights - low) * (255 / (high - low)) + 0.5).astype(np.uint8), side)
+    return coarse.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
+
+
+def by_area(mask: Mask, *, low: int, high: int) -> tuple[Mask, Labels]:
+    """Return the regions of ``low`` ≤ pixels ≤ ``high`` (paper A, equation 2) and their labels, 0 where none."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    area = stats[:, cv2.CC_STAT_AREA]
+    keep = (area >= low) & (area <= high)
+    keep[0] = False
+    kept = keep[labels] if count > 1 else np.zeros_like(mask)
+    return kept, np.where(kept, labels, 0)
+
+
+def stripes(labels: Labels, *, ar: float) -> tuple[Mask, Mask]:
+    """Return the regions at least ``ar`` times wider than high, and those higher than wide (paper A, equation 3)."""
+    high, wide = _boxes(labels)
+    kind = np.where(wide >= ar * high, 1, np.where(high >= ar * wide, 2, 0)).astype(np.int8)
+    kind[0] = 0
+    kind = kind[labels]
+    return kind == 1, kind == 2
+
+
+def _boxes(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return height and width in px of each label's bounding box, 1 for a label that does not occur."""
+    rows, cols = np.nonzero(labels)
+    number = labels[rows, cols]
+    sides = []
+    for place in (rows, cols):
+        low = np.full(int(labels.max(initial=0)) + 1, np.iinfo(np.int64).max)
+        high = np.full_like(low, -1)
+        np.minimum.at(low, number, place)
+        np.maximum.at(high, number, place)
+        sides.append(np.where(high >= 0, high - low + 1, 1))
+    return sides[0], sides[1]
+
+
+def detrended(heights: Heights) -> Heights:
+    """Return new heights less their plane of median slopes and their median, float32, nm."""
+    down, across = (np.float32(np.median(np.diff(heights, axis=axis))) for axis in (0, 1))
+    rows, cols = (np.arange(n, dtype=np.float32) for n in heights.shape)
+    level: Heights = heights - down * rows[:, None] - across * cols[None, :]
+    level -= np.float32(np.median(level))
+    return level
+
+
+def grown(heights: Heights, seeds: Mask, *, k: float, region: int, grad: float) -> Mask:
+    """Return the stripes with the neighbours that look like them (paper A, equation 4).
+
+    A pixel joins a stripe it touches where its height lies within ``k`` σ of the stripe's own mean, its gradient is
+    at most ``grad`` robust σ of the frame's gradients, and it is at most ``region`` pixels from the seed.
+    """
+    if k == 0 or not seeds.any():
+        return seeds.copy()
+    level = detrended(heights)
+    labels, count = _components(seeds)
+    numbers = np.arange(count)
+    mean = ndimage.mean(level, labels, numbers)
+    spread = ndimage.standard_deviation(level, labels, numbers)
+    distance, owner = _nearest(seeds, labels)
+    alike = np.abs(level - mean[owner].astype(np.float32)) <= (k * spread[owner]).astype(np.float32)
+    allowed = alike & gentle(level, grad=grad) & (distance <= region)
+    return np.asarray(ndimage.binary_propagation(seeds, structure=EIGHT, mask=allowed | seeds))
+
+
+def gentle(heights: Heights, *, grad: float) -> Mask:
+    """Return True where the gradient is at most ``grad`` robust σ of the frame's gradients."""
+    down, across = np.asarray(np.gradient(heights))
+    steep = np.hypot(down, across)
+    return np.asarray(steep <= grad * mad_sigma(np.concatenate([down.ravel(), across.ravel()])))
+
+
+def _components(mask: Mask) -> tuple[Labels, int]:
+    """Return the labels of connected regions, 0 outside, and their count with the outside."""
+    count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
+    return np.asarray(labels, dtype=np.int32), count
+
+
+def expanded(across: Mask, down: Mask) -> Mask:
+    """Return full rows for stripes along rows and full columns for those along columns (paper A, section 2.5)."""
+    rows, cols = np.any(across, axis=1, keepdims=True), np.any(down, axis=0, keepdims=True)
+    return np.asarray(rows | cols)
+
+
+def _nearest(seeds: Mask, labels: Labels) -> tuple[NDArray[np.float32], Labels]:
+    """Return each pixel's distance in px to the nearest seed, and that seed's label."""
+    away = (~seeds).view(np.uint8)
+    distance, index = cv2.distanceTransformWithLabels(
+        away, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owner = np.zeros(int(index.max()) + 1, dtype=np.int32)
+    owner[index[seeds]] = labels[seeds]
+    return np.asarray(distance, dtype=np.float32), owner[index]
+
+
+def stripe_part(mask: Mask, *, ar: float) -> Mask:
+    """Return the part of a mask that is stripes, along rows or along columns."""
+    across, down = stripes(by_area(mask, low=1, high=mask.size)[1], ar=ar)
+    return across | down
