@@ -7,23 +7,31 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from afmd.domain.params import Params
 from afmd.errors import InvalidInput, SettingsError
 
+
+def _named(path: Path) -> Path:
+    if path == Path():
+        raise ValueError("it must name a path")
+    return path
+
+
+Named = Annotated[Path, AfterValidator(_named)]
 Seconds = Annotated[float, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Capture(_Table):
     """The folder that the microscope writes to."""
 
-    folder: Path = Path("capture")
+    folder: Named = Path("capture")
     patterns: tuple[str, ...] = ("*.[0-9][0-9][0-9]", "*.spm", "*.di", "*.txt")
     subfolders: bool = True
     settle_s: Seconds = 2.0
@@ -36,7 +44,7 @@ class Capture(_Table):
 class Outputs(_Table):
     """Where results go: one folder for each scan and repair."""
 
-    root: Path = Path("restored")
+    root: Named = Path("restored")
     text: bool = True
     gwy: bool = True
     nanoscope: bool = True
@@ -46,7 +54,7 @@ class Outputs(_Table):
 class LedgerFile(_Table):
     """The SQLite file that holds what is known of every scan; a local disk only."""
 
-    path: Path = Path("afmd.sqlite3")
+    path: Named = Path("afmd.sqlite3")
     keep_events: Annotated[int, Field(ge=1000)] = 1_000_000
 
 
@@ -71,11 +79,14 @@ class Models(_Table):
 
 
 class Workers(_Table):
-    """How much of the machine the daemon may take."""
+    """How much of the machine the daemon may take, and how often it tries."""
 
     count: Annotated[int, Field(ge=1, le=64)] = 1
     queue_length: Positive = 256
     below_normal_priority: bool = True
+    stage_limit_s: Annotated[float, Field(gt=0)] = 300.0
+    attempts: Positive = 3
+    retry_s: Annotated[float, Field(gt=0)] = 30.0
     drain_s: Seconds = 60.0
 
 
@@ -116,6 +127,8 @@ class Log(_Table):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     file: Path | None = None
+    max_mib: Positive = 32
+    keep_files: Annotated[int, Field(ge=0)] = 5
 
 
 class Settings(_Table):
@@ -132,17 +145,19 @@ class Settings(_Table):
     log: Log = Log()
 
     @model_validator(mode="after")
-    def _outputs_stay_out_of_the_capture(self) -> "Settings":
-        inside = self.outputs.root.resolve()
-        if inside.is_relative_to(self.capture.folder.resolve()):
-            raise ValueError(f"outputs.root {self.outputs.root} lies inside capture.folder {self.capture.folder}")
+    def _nothing_is_written_into_the_capture(self) -> "Settings":
+        capture = self.capture.folder.resolve()
+        written = {"outputs.root": self.outputs.root, "ledger.path": self.ledger.path, "log.file": self.log.file}
+        for key, path in written.items():
+            if path is not None and path.resolve().is_relative_to(capture):
+                raise ValueError(f"{key} {path} lies inside capture.folder {self.capture.folder}")
         return self
 
 
 def load(path: Path) -> Settings:
     """Read a settings file. Raises ``SettingsError`` naming the key."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as e:
         raise SettingsError(f"settings {path}", why=e.strerror or str(e), mend="Give a readable file") from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
@@ -157,9 +172,11 @@ def parse(table: dict[str, Any], *, base: Path, source: str = "settings") -> Set
         settings.restore.params()
     except ValidationError as e:
         first = e.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "file"
+        key = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
-            f"{source}, {key}", why=first["msg"], mend="See the comments in the default service.toml"
+            f"{source}, {key}" if key else source,
+            why=first["msg"].removeprefix("Value error, "),
+            mend="See the comments in the default service.toml",
         ) from e
     except InvalidInput as e:
         raise SettingsError(f"{source}, restore.overrides", why=f"{e.what}: {e.why}", mend=e.mend) from e
@@ -185,9 +202,10 @@ def _anchored(table: dict[str, Any], base: Path) -> dict[str, Any]:
             continue
         fields = Settings.model_fields[name].default
         for key in keys:
-            value = part.get(key, getattr(fields, key))
-            if value in (None, ""):
+            default = getattr(fields, key)
+            value = part.get(key, default)
+            if value in (None, "") and default is None:
                 part.pop(key, None)
-            elif isinstance(value, str | Path):
+            elif isinstance(value, str | Path) and value != "":
                 part[key] = base / Path(value).expanduser()
     return anchored
