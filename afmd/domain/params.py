@@ -122,6 +122,18 @@ _TABLE = (
         True, True, "artefacts bend the ground", "the mask covers most of the ground",
     ),
     Parameter(
+        "trim", "flatten", "Share of a line's pixels left out at either end by the trimmed mean", "1",
+        0.05, 0.05, "features pull the lines", "the lines' offsets are noisy", 0.0, 0.5,
+    ),
+    Parameter(
+        "points", "flatten", "Three-point level: pixels as row,col; row,col; row,col; empty is near the corners", "",
+        "", "", "", "",
+    ),
+    Parameter(
+        "point_radius", "flatten", "Three-point level: each point is the mean over this radius", "px",
+        3, 3, "noise tilts the plane", "the points reach over edges", 0, 100,
+    ),
+    Parameter(
         "fill", "fill", "How masked pixels are filled", "",
         "directional", "across", "", "", choices=("directional", "telea", "across", "laplace", "biharmonic"),
     ),
@@ -187,6 +199,9 @@ class Params:
     direction: str
     order: int
     mask_aware: bool
+    trim: float
+    points: str
+    point_radius: int
     fill: str
     radius: int
     sigma: float

@@ -1,0 +1,81 @@
+"""What every levelling method is given and gives back. Rule: heights + background is the input again, to float32."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """What a method may look at.
+
+    ``heights``: float32 (rows, cols) nm, finite, never written. ``trusted``: bool, True = may vote, or None when
+    every pixel may. ``weights``: float32 (rows, cols) ≥ 0, or None. ``pixel_nm``: pitch (down, across).
+    """
+
+    heights: NDArray[np.float32]
+    trusted: NDArray[np.bool_] | None
+    weights: NDArray[np.float32] | None
+    pixel_nm: tuple[float, float]
+
+    def turned(self) -> Self:
+        """Return the same ground with rows and columns exchanged (views)."""
+        return replace(
+            self,
+            heights=self.heights.T,
+            trusted=None if self.trusted is None else self.trusted.T,
+            weights=None if self.weights is None else self.weights.T,
+            pixel_nm=self.pixel_nm[::-1],
+        )
+
+    def without(self, surface: NDArray[np.floating]) -> Self:
+        """Return the same ground after ``surface`` has been taken off."""
+        return replace(self, heights=np.subtract(self.heights, surface, dtype=np.float32, casting="same_kind"))
+
+    def votes(self) -> NDArray[np.float32]:
+        """Return each pixel's weight, float32 (rows, cols), 0 where it is not trusted."""
+        votes = np.ones(self.heights.shape, dtype=np.float32) if self.weights is None else self.weights.copy()
+        if self.trusted is not None:
+            votes[~self.trusted] = 0
+        return votes
+
+
+class Jump(NamedTuple):
+    """A sudden shift of the whole height signal: from pixel (row, col) on, everything lies ``height_nm`` higher."""
+
+    row: int
+    col: int
+    height_nm: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Background:
+    """What a method wants taken off.
+
+    ``surface``: nm, float, broadcastable to (rows, cols). ``direction`` and ``order``: what was really used
+    (``direction`` empty where the method knows none).
+    """
+
+    surface: NDArray[np.floating]
+    direction: str = ""
+    order: int = 0
+    jumps: tuple[Jump, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Levelled:
+    """A levelled surface and how it came about.
+
+    ``heights``: float32 (rows, cols) nm, new. ``background``: float32 (rows, cols) nm, what was taken off.
+    ``method``: its name in ``METHODS``. ``direction``: ``row``, ``column``, ``both`` or empty, as really used.
+    ``order``: the polynomial order as really used. ``jumps``: shifts that were found and undone.
+    """
+
+    heights: NDArray[np.float32]
+    background: NDArray[np.float32]
+    method: str
+    direction: str = ""
+    order: int = 0
+    jumps: tuple[Jump, ...] = ()
