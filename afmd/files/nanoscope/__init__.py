@@ -1,0 +1,9 @@
+"""NanoScope image files: read, write, and replace the heights of one.
+
+Rule: bytes in, nouns out; only ``read_scan`` touches the disk, once, and never for writing.
+"""
+
+from afmd.files.nanoscope.layout import promised_bytes
+from afmd.files.nanoscope.reader import decode, read_scan
+
+__all__ = ["decode", "promised_bytes", "read_scan"]
