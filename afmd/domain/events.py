@@ -11,7 +11,14 @@ REPORTED   judged but not restored (mostly artefact): results exist, with the re
 COMPLETE   every output is on disk, the record last
 REFUSED    no scan that we may use; the reason says why
 FAILED     our side failed (disk full, ...); tried again at the next start or on request
-VANISHED   the file went away before it settled
+VANISHED   the file went away, or was overwritten, before it was read; it may come back
+
+A scan that has results is never lost to its file's fate: a further repair starts at COMPLETE, and where it is given up
+(by error or by a restart) the scan goes back there with the repair that was in force.
+
+Facts that several rooms read: ``label`` (the class), ``params``, ``reason`` and ``error`` (why REFUSED, FAILED or
+VANISHED, see ``reason_facts``), ``duplicate_of`` and ``original_name`` (of a DUPLICATE), ``tries`` (retries so far).
+A fact set to None is forgotten.
 """
 
 from collections.abc import Mapping
@@ -20,6 +27,8 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
+
+from afmd.errors import AfmdError
 
 
 class State(StrEnum):
@@ -39,24 +48,36 @@ class State(StrEnum):
 
 FOLLOWS: Mapping[State, frozenset[State]] = MappingProxyType(
     {
-        State.SEEN: frozenset({State.SETTLED, State.REFUSED, State.FAILED, State.VANISHED}),
+        State.SEEN: frozenset({State.SETTLED, State.DUPLICATE, State.REFUSED, State.FAILED, State.VANISHED}),
         State.SETTLED: frozenset({State.READ, State.DUPLICATE, State.REFUSED, State.FAILED, State.VANISHED}),
-        State.READ: frozenset({State.RESTORED, State.REPORTED, State.REFUSED, State.FAILED, State.SETTLED}),
+        State.READ: frozenset(
+            {State.RESTORED, State.REPORTED, State.COMPLETE, State.REFUSED, State.FAILED, State.SETTLED}
+        ),
         State.RESTORED: frozenset({State.COMPLETE, State.FAILED, State.SETTLED}),
         State.REPORTED: frozenset({State.COMPLETE, State.FAILED, State.SETTLED}),
-        State.COMPLETE: frozenset({State.READ}),
-        State.FAILED: frozenset({State.SETTLED, State.REFUSED, State.VANISHED}),
-        State.DUPLICATE: frozenset(),
+        State.COMPLETE: frozenset({State.READ, State.COMPLETE}),
+        State.FAILED: frozenset({State.SEEN, State.SETTLED, State.REFUSED, State.VANISHED}),
+        State.DUPLICATE: frozenset({State.SETTLED}),
         State.REFUSED: frozenset(),
-        State.VANISHED: frozenset({State.SETTLED}),
+        State.VANISHED: frozenset({State.SEEN, State.SETTLED}),
     }
 )
+"""READ → COMPLETE: a further repair was given up. COMPLETE → COMPLETE: another repair is put in force. FAILED or
+VANISHED → SEEN: the file is looked at anew. DUPLICATE → SETTLED: the scan it repeated went away before it was read."""
 
 AT_REST = frozenset({State.DUPLICATE, State.COMPLETE, State.REFUSED, State.FAILED, State.VANISHED})
 """States in which nothing more happens by itself."""
 
 HAS_RESULTS = frozenset({State.RESTORED, State.REPORTED, State.COMPLETE})
 """States in which arrays can be fetched."""
+
+WITHOUT_CLAIM = frozenset({State.SEEN, State.DUPLICATE, State.VANISHED})
+"""States that do not own their content: another scan of the same content may be repaired instead."""
+
+
+def reason_facts(error: AfmdError) -> dict[str, Any]:
+    """Return why a scan was refused, failed or vanished: ``reason`` for machines, ``error`` for people."""
+    return {"reason": error.reason, "error": str(error)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,4 +122,18 @@ class Entry:
     first_seen: datetime
     updated: datetime
     repair: int
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One repair of one scan; ``number`` counts from 1.
+
+    ``facts`` are those of the step that made its results (``params`` among them). ``finished`` is when every output
+    was on disk, or None where that never came.
+    """
+
+    number: int
+    created: datetime
+    finished: datetime | None
     facts: Mapping[str, Any]

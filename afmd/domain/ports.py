@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.domain.events import Entry, Event, Fingerprint, State
+from afmd.domain.events import Entry, Event, Fingerprint, Repair, State
 from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
@@ -55,7 +55,10 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScanQuery:
-    """Which scans to list; empty means any. Newest first; ``before`` continues after the last page's last revision."""
+    """Which scans to list; empty means any. Newest first; ``before`` continues after the last page.
+
+    ``since`` (inclusive) and ``until`` (exclusive) bound the time at which the scan was first seen.
+    """
 
     states: frozenset[State] = frozenset()
     labels: frozenset[Label] = frozenset()
@@ -77,7 +80,11 @@ class LedgerReader(Protocol):
         ...
 
     def after(self, revision: int, *, limit: int) -> Sequence[Event]:
-        """Return at most ``limit`` events after ``revision``, in order. Raises ``HistoryGone``."""
+        """Return at most ``limit`` events after ``revision``, in order; 0 starts at the oldest kept one.
+
+        Raises ``HistoryGone`` where events in between are no longer kept, and where ``revision`` is beyond the newest:
+        then the ledger was begun anew.
+        """
         ...
 
     def entry(self, scan_id: str) -> Entry:
@@ -92,12 +99,24 @@ class LedgerReader(Protocol):
         """Return how many scans stand in each state."""
         ...
 
+    def repairs(self, scan_id: str) -> Sequence[Repair]:
+        """Return the scan's repairs, oldest first; the one in force is ``Entry.repair``. Raises ``NotFound``."""
+        ...
+
 
 class Ledger(LedgerReader, Protocol):
     """The truth: every change is a committed row before anyone hears of it."""
 
     def see(self, path: str, fingerprint: Fingerprint) -> Event:
         """Commit a new scan in state SEEN for a file (path relative to the capture folder)."""
+        ...
+
+    def see_all(self, files: Sequence[tuple[str, Fingerprint]]) -> Sequence[Event]:
+        """Commit a new scan in state SEEN for each file: all of them or none."""
+        ...
+
+    def touch(self, scan_id: str, fingerprint: Fingerprint) -> None:
+        """Remember a file's new time where its content is unchanged; no event."""
         ...
 
     def advance(
@@ -110,7 +129,13 @@ class Ledger(LedgerReader, Protocol):
         sha256: str | None = None,
         repair: int | None = None,
     ) -> Event:
-        """Commit a step of the state machine. Raises ``WrongState`` where ``FOLLOWS`` forbids it."""
+        """Commit a step of the state machine; ``facts`` are merged into the scan's.
+
+        ``repair`` is the number that this step puts in force: a new one with RESTORED or REPORTED, an existing one
+        with COMPLETE. SEEN clears ``sha256``.
+        Raises ``NotFound``; ``WrongState`` where ``FOLLOWS`` forbids the step or another scan owns the content;
+        ``InvalidInput`` for facts that JSON cannot hold.
+        """
         ...
 
     def known(self, path: str) -> Entry | None:
@@ -118,7 +143,11 @@ class Ledger(LedgerReader, Protocol):
         ...
 
     def holder(self, sha256: str) -> Entry | None:
-        """Return the scan that owns this content (never a DUPLICATE), or None."""
+        """Return the scan that owns this content (never one of ``WITHOUT_CLAIM``), or None."""
+        ...
+
+    def duplicates(self, sha256: str) -> Sequence[Entry]:
+        """Return the scans in state DUPLICATE of this content, oldest first."""
         ...
 
     def unfinished(self) -> Sequence[Entry]:
