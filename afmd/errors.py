@@ -21,7 +21,10 @@ AfmdError                     internal              1   a defect of ours
 ├─ WrongState                 failed_precondition   7   the scan's state does not allow it
 ├─ HistoryGone                out_of_range          7   events older than the ledger keeps
 ├─ LimitReached               resource_exhausted    7   a bound of service.toml
-└─ Draining                   unavailable           7   the daemon is going down
+├─ Draining                   unavailable           7   the daemon is going down
+├─ NotAuthenticated           unauthenticated       7   a client that does not say who it is
+├─ NotPermitted               permission_denied     7   a client whose role does not allow it
+└─ Stalled                    deadline_exceeded     7   a client that stopped taking what it asked for
 
 Rule: an error is raised where the cause is known and caught in three places only: worker, server, command line.
 """
@@ -183,4 +186,25 @@ class Draining(AfmdError):
     """The daemon is going down and takes nothing new."""
 
     code = "unavailable"
+    exit_status = 7
+
+
+class NotAuthenticated(AfmdError):
+    """A client with no token, or with one that is not known."""
+
+    code = "unauthenticated"
+    exit_status = 7
+
+
+class NotPermitted(AfmdError):
+    """A client whose role does not allow the call."""
+
+    code = "permission_denied"
+    exit_status = 7
+
+
+class Stalled(AfmdError):
+    """A client that stopped taking what it had asked for."""
+
+    code = "deadline_exceeded"
     exit_status = 7

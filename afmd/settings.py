@@ -102,6 +102,8 @@ class Server(_Table):
     bookmark_s: Annotated[float, Field(gt=0)] = 5.0
     max_page: Annotated[int, Field(ge=1, le=10_000)] = 500
     max_streams: Positive = 256
+    max_transfers: Positive = 16
+    stall_s: Annotated[float, Field(gt=0)] = 60.0
     max_image_px: Annotated[int, Field(ge=64, le=8192)] = 4096
     chunk_kib: Annotated[int, Field(ge=16, le=1024)] = 1024
 

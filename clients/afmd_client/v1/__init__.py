@@ -1,0 +1,1 @@
+"""Generated from ``protos/afmd/v1`` by ``clients/generate.py``; do not edit."""
