@@ -15,6 +15,9 @@ _SCAN_SIZE = re.compile(rf"({NUMBER.pattern})\s+(?:({NUMBER.pattern})\s+)?(\S+)"
 _RATIO = re.compile(rf"({NUMBER.pattern})(?:\s*:\s*({NUMBER.pattern}))?\s*$")
 _POWERS = {"f": -15, "p": -12, "n": -9, "µ": -6, "u": -6, "~": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9}
 _BASES = ("Arb", "Hz", "Pa", "V", "A", "N", "W", "m")
+LARGEST_FACTOR = 1e28
+"""Times any 4-byte integer, this still fits a float32."""
+
 _DEGREE = str.maketrans({"º": "°", "~": "µ"})
 
 
@@ -51,7 +54,7 @@ def channel_scale(section: Section, header: Header, *, bytes_per_pixel: int) -> 
         factor, unit = _times(factor, unit, soft)
     in_nm = _ratio(unit, "nm")
     scale = Scale(factor * in_nm, "nm") if in_nm else Scale(factor, unit.translate(_DEGREE) or "LSB")
-    if not math.isfinite(scale.factor) or abs(scale.factor) > 1e30:
+    if not math.isfinite(scale.factor) or abs(scale.factor) > LARGEST_FACTOR:
         section.fault(f"'Z scale: {text[:80]}' is out of all bounds")
     return scale
 
