@@ -16,8 +16,9 @@ VANISHED   the file went away, or was overwritten, before it was read; it may co
 A scan that has results is never lost to its file's fate: a further repair starts at COMPLETE, and where it is given up
 (by error or by a restart) the scan goes back there with the repair that was in force.
 
-Facts that several rooms read: ``label`` (the class), ``params``, ``reason`` and ``error`` (why REFUSED, FAILED or
-VANISHED, see ``reason_facts``), ``duplicate_of`` and ``original_name`` (of a DUPLICATE), ``tries`` (retries so far).
+Facts that several rooms read: ``label`` (the class) and ``params``; ``reason``, ``what``, ``why`` and ``mend`` (why
+REFUSED or FAILED; ``why`` alone of VANISHED); ``retry`` (False: FAILED for good, unless a person asks) and ``retries``
+(so far); ``duplicate_of`` (a scan_id) and ``original_name`` (of a DUPLICATE).
 A fact set to None is forgotten.
 """
 
@@ -27,8 +28,6 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
-
-from afmd.errors import AfmdError
 
 
 class State(StrEnum):
@@ -73,11 +72,6 @@ HAS_RESULTS = frozenset({State.RESTORED, State.REPORTED, State.COMPLETE})
 
 WITHOUT_CLAIM = frozenset({State.SEEN, State.DUPLICATE, State.VANISHED})
 """States that do not own their content: another scan of the same content may be repaired instead."""
-
-
-def reason_facts(error: AfmdError) -> dict[str, Any]:
-    """Return why a scan was refused, failed or vanished: ``reason`` for machines, ``error`` for people."""
-    return {"reason": error.reason, "error": str(error)}
 
 
 @dataclass(frozen=True, slots=True)

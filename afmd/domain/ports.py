@@ -146,8 +146,8 @@ class Ledger(LedgerReader, Protocol):
         """Return the scan that owns this content (never one of ``WITHOUT_CLAIM``), or None."""
         ...
 
-    def duplicates(self, sha256: str) -> Sequence[Entry]:
-        """Return the scans in state DUPLICATE of this content, oldest first."""
+    def orphans(self) -> Sequence[Entry]:
+        """Return every DUPLICATE whose content no scan owns any more, oldest first."""
         ...
 
     def unfinished(self) -> Sequence[Entry]:
