@@ -1,0 +1,94 @@
+"""The two networks behind the pipeline's ports.
+
+Rule: what they say is calibrated, in [0, 1], of the scan's own shape, and signed with name and SHA-256.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
+from afmd.domain.scan import Scan
+from afmd.errors import ModelError
+from afmd.inference import planes
+from afmd.inference.manifest import FETCH, Model, Role, load_manifest
+from afmd.inference.sessions import shared_session
+from afmd.inference.tiling import tiled
+
+OUTPUTS = ("artifact", "feature")
+
+
+class NetworkClassifier:
+    """Tells whether a scan is good or how it is spoilt (port ``Classifier``)."""
+
+    def __init__(self, model: Model, *, threads: int = 1) -> None:
+        _matches(model, "classifier", tuple(label.value for label in Label))
+        self._model = model
+        self._session = shared_session(model, threads=threads)
+
+    @property
+    def backend(self) -> Backend:
+        """The weights' name and hash."""
+        return Backend(self._model.name, self._model.sha256)
+
+    def classify(self, scan: Scan) -> Classification:
+        """Return calibrated probabilities; abstain where the greatest lies below the model's threshold."""
+        image = planes.classifier_planes(scan.heights, scan.retrace)
+        logits = self._session.run(image[None])[0].astype(np.float64) / self._model.temperature[0]
+        powers = np.exp(logits - logits.max())
+        chances = powers / powers.sum()
+        best = int(chances.argmax())
+        return Classification(
+            label=tuple(Label)[best],
+            probabilities={label: float(chance) for label, chance in zip(Label, chances, strict=True)},
+            abstained=bool(chances[best] < self._model.threshold),
+            backend=self.backend,
+        )
+
+
+class NetworkSegmenter:
+    """Finds spoilt pixels and features at native resolution (port ``Segmenter``)."""
+
+    def __init__(self, model: Model, *, threads: int = 1) -> None:
+        _matches(model, "segmenter", OUTPUTS)
+        self._model = model
+        self._session = shared_session(model, threads=threads)
+
+    @property
+    def backend(self) -> Backend:
+        """The weights' name and hash."""
+        return Backend(self._model.name, self._model.sha256)
+
+    def segment(self, scan: Scan) -> ArtifactMap:
+        """Return both probabilities for every pixel; memory is bounded by the tile, time grows with the pixels."""
+        native = planes.segmenter_planes(scan.heights, scan.retrace)
+        logits = tiled(native, lambda tile: self._session.run(tile[None])[0])
+        artifact, feature = (self._chance(logits[i], i) for i in range(len(OUTPUTS)))
+        return ArtifactMap(artifact=artifact, feature=feature, backend=self.backend)
+
+    def _chance(self, logits: NDArray[np.float32], output: int) -> NDArray[np.float32]:
+        bias = self._model.bias[output] if self._model.bias else 0.0
+        scaled = (logits + np.float32(bias)) * np.float32(-1 / self._model.temperature[output])
+        np.exp(np.minimum(scaled, 80, out=scaled), out=scaled)
+        scaled += 1
+        return np.asarray(np.reciprocal(scaled, out=scaled))
+
+
+def network_classifier(folder: Path | None = None, *, threads: int = 1) -> NetworkClassifier:
+    """Open the classifier of a weights folder (afmd's own where None). Raises ``ModelError``."""
+    return NetworkClassifier(load_manifest(folder).model("classifier"), threads=threads)
+
+
+def network_segmenter(folder: Path | None = None, *, threads: int = 1) -> NetworkSegmenter:
+    """Open the segmenter of a weights folder (afmd's own where None). Raises ``ModelError``."""
+    return NetworkSegmenter(load_manifest(folder).model("segmenter"), threads=threads)
+
+
+def _matches(model: Model, role: Role, classes: tuple[str, ...]) -> None:
+    if model.role != role or model.classes != classes:
+        why = f"it gives {', '.join(model.classes)} as a {model.role}, and {', '.join(classes)} are wanted"
+        raise ModelError(f"weights {model.file}", why=why, mend=FETCH)
+    wanted = len(OUTPUTS) if role == "segmenter" else 1
+    if len(model.temperature) != wanted or min(model.temperature) <= 0:
+        raise ModelError(f"weights {model.file}", why=f"{wanted} positive temperatures are wanted", mend=FETCH)

@@ -1,0 +1,127 @@
+"""What the networks see of a scan: scale-free planes at native resolution, and their pooled form.
+
+Rule: pure functions of one scan, shared by training and inference. No plane depends on the height's unit, offset or
+tilt, and none is ever shrunk for the segmenter: a spoilt line one pixel high must stay one pixel high.
+Every plane is compressed by asinh, linear within the noise and logarithmic in the outliers.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.float32]
+
+RECIPE: Final = 1
+"""Counts up with every change of meaning below; weights name the recipe they were trained on."""
+NAMES: Final = (
+    "relief", "aligned", "down", "scar", "across", "row_noise", "row_step", "pass_difference", "pass_present",
+)  # fmt: skip
+RELIEF, ALIGNED, DOWN, SCAR, ACROSS, ROW_NOISE, ROW_STEP, PASS_DIFFERENCE, PASS_PRESENT = range(len(NAMES))
+POOLED_SIDE: Final = 224
+POOLED: Final = ("aligned, mean", "scar and down, largest magnitude", "across and pass difference, mean magnitude")
+MAD_TO_SIGMA: Final = 1.4826
+_SAMPLES = 1 << 14
+
+
+def segmenter_planes(heights: NDArray[np.float32], retrace: NDArray[np.float32] | None = None) -> Plane:
+    """Return new float32 planes (9, rows, cols) in the order of ``NAMES``.
+
+    ``heights``, ``retrace``: finite (rows, cols) in any one unit; ``retrace`` is the opposite pass or None.
+    *relief*: less its mean plane. *aligned*: lines joined by the median of their differences, then levelled.
+    *down*: difference to the line above less its median. *scar*: difference to the median of five lines.
+    *across*: difference to the pixel before. *row_noise*, *row_step*: each line's noise and offset, spread over it.
+    *pass_difference*: this pass less the other, zero where there is none; *pass_present*: 1 or 0 everywhere.
+    """
+    level = less_plane(heights)
+    planes = np.empty((len(NAMES), *level.shape), np.float32)
+    down = np.diff(level, axis=0, prepend=level[:1])
+    steps = np.median(down[:, _every(level.shape[1], 256)], axis=1).astype(np.float32)
+    across = np.diff(level, axis=1, prepend=level[:, :1])
+    planes[RELIEF] = level
+    planes[ALIGNED] = less_plane(level - np.cumsum(steps, dtype=np.float64).astype(np.float32)[:, None])
+    planes[DOWN] = down - steps[:, None]
+    planes[SCAR] = level - median_of_five_rows(level)
+    planes[ACROSS] = across
+    planes[PASS_DIFFERENCE] = 0 if retrace is None else level - less_plane(retrace)
+    scales = {i: robust_scale(planes[i]) for i in (RELIEF, ALIGNED, DOWN, SCAR, ACROSS)}
+    scales[PASS_DIFFERENCE] = scales[ACROSS]
+    for plane, scale in scales.items():
+        np.divide(planes[plane], scale, out=planes[plane])
+    planes[ROW_NOISE] = row_noise(across)[:, None]
+    planes[ROW_STEP] = (steps / max(robust_scale(steps), 0.1 * scales[DOWN]))[:, None]
+    np.arcsinh(planes[:PASS_PRESENT], out=planes[:PASS_PRESENT])
+    planes[PASS_PRESENT] = retrace is not None
+    return planes
+
+
+def classifier_planes(heights: NDArray[np.float32], retrace: NDArray[np.float32] | None = None) -> Plane:
+    """Return new float32 planes (3, 224, 224), as ``POOLED`` tells, from a scan of any shape; see `pooled`."""
+    return pooled(segmenter_planes(heights, retrace))
+
+
+def pooled(planes: Plane) -> Plane:
+    """Pool native planes (9, rows, cols) to (3, 224, 224): statistics first and shrinking last loses nothing thin."""
+    streaks = np.maximum(np.abs(planes[SCAR]), np.abs(planes[DOWN]))
+    ripples = np.maximum(np.abs(planes[ACROSS]), np.abs(planes[PASS_DIFFERENCE]))
+    return np.stack([pool(planes[ALIGNED], np.add), pool(streaks, np.maximum), pool(ripples, np.add)])
+
+
+def less_plane(heights: NDArray[np.float32]) -> Plane:
+    """Return heights less their least-squares plane, new float32; row and column ramps are orthogonal on a grid."""
+    rows, cols = heights.shape
+    down = np.arange(rows) - (rows - 1) / 2
+    along = np.arange(cols) - (cols - 1) / 2
+    row_means = heights.mean(axis=1, dtype=np.float64)
+    column_means = heights.mean(axis=0, dtype=np.float64)
+    mean = row_means.mean()
+    slopes = (row_means @ down / (down @ down), column_means @ along / (along @ along))
+    level = heights - (mean + slopes[0] * down).astype(heights.dtype)[:, None]
+    level -= (slopes[1] * along).astype(heights.dtype)[None, :]
+    return np.asarray(level, np.float32)
+
+
+def robust_scale(values: NDArray[np.float32]) -> float:
+    """Return 1.4826 MAD of at most 16 k samples; never less than a twentieth of the mean magnitude, and never 0."""
+    flat = values.ravel()
+    sample = flat[:: _stride(flat.size)]
+    centred = np.abs(sample - np.median(sample))
+    return float(max(MAD_TO_SIGMA * np.median(centred), 0.05 * centred.mean())) or 1.0
+
+
+def row_noise(across: Plane) -> NDArray[np.float32]:
+    """Return each line's mean magnitude of the second difference over the median line's, less 1: (rows,)."""
+    bend = np.abs(np.diff(across[:, 1:], axis=1)).mean(axis=1) if across.shape[1] > 2 else np.zeros(len(across))
+    typical = float(np.median(bend)) or float(bend.mean())
+    return ((bend - typical) / (typical or 1.0)).astype(np.float32)
+
+
+def median_of_five_rows(level: Plane) -> Plane:
+    """Return the median of each pixel and its two neighbours above and below, edges repeated."""
+    padded = np.pad(level, ((2, 2), (0, 0)), mode="edge")
+    a, b, middle, c, d = (padded[i : i + len(level)] for i in range(5))
+    low = np.maximum(np.minimum(a, b), np.minimum(c, d))
+    high = np.minimum(np.maximum(a, b), np.maximum(c, d))
+    return np.maximum(np.minimum(low, high), np.minimum(np.maximum(low, high), middle))
+
+
+def pool(plane: Plane, over: np.ufunc) -> Plane:
+    """Reduce (rows, cols) to 224 × 224 bins by ``over`` (the sum becomes a mean); smaller sides are repeated."""
+    for axis in (0, 1):
+        edges = np.arange(POOLED_SIDE) * plane.shape[axis] // POOLED_SIDE
+        bins = over.reduceat(plane, edges, axis=axis)
+        if over is np.add:
+            counts = np.maximum(np.diff(edges, append=plane.shape[axis]), 1).astype(np.float32)
+            bins /= counts[:, None] if axis == 0 else counts
+        plane = bins
+    return plane
+
+
+def _every(count: int, samples: int) -> slice:
+    """Return a slice that keeps about ``samples`` of ``count``."""
+    return slice(None, None, max(1, count // samples))
+
+
+def _stride(count: int) -> int:
+    """Return an odd stride that keeps at most 16 k of ``count``, so that no row or column is met again and again."""
+    return max(1, -(-count // _SAMPLES)) | 1

@@ -1,0 +1,64 @@
+"""ONNX Runtime sessions, so configured that they stay out of the microscope's way.
+
+Rule: one thread unless asked, no spinning, no arena (it never gives memory back), one session for each file.
+"""
+
+import threading
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from afmd.errors import ModelError
+from afmd.inference.manifest import FETCH, Model
+
+Array = NDArray[np.float32]
+
+_sessions: dict[tuple[str, int], "Session"] = {}
+_lock = threading.Lock()
+
+
+class Session:
+    """A network ready to run; safe to call from several threads."""
+
+    def __init__(self, model: Model, *, threads: int) -> None:
+        content = model.read()
+        try:
+            self._runtime = onnxruntime.InferenceSession(
+                content, sess_options=_options(threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as e:  # ONNX Runtime's own errors have no common base
+            raise ModelError(f"weights {model.file}", why=f"ONNX Runtime refuses them ({e})", mend=FETCH) from e
+        self._input: str = self._runtime.get_inputs()[0].name
+
+    def run(self, batch: Array) -> Array:
+        """Return the first output for a batch (n, …), float32."""
+        output: Array = self._runtime.run(None, {self._input: batch})[0]
+        return output
+
+
+def shared_session(model: Model, *, threads: int = 1) -> Session:
+    """Return the one session of this process for these weights. Raises ``ModelError``."""
+    key = (model.sha256, threads)
+    with _lock:
+        if key not in _sessions:
+            _sessions[key] = Session(model, threads=threads)
+        return _sessions[key]
+
+
+def runtime_version() -> str:
+    """Return ONNX Runtime's version, for the record."""
+    return str(onnxruntime.__version__)
+
+
+def _options(threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return options

@@ -1,0 +1,162 @@
+"""Simulated scans on disk: made once, in any order, picked up again after a kill.
+
+Rule: a scan is its recipe, its seed and the twin that made it; a file that exists is whole.
+Seeds: training from 0, validation from 5 000 000, evaluation from 10 000 000.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+import afmd.twin
+from afmd.domain.findings import Label
+from afmd.training.config import EVALUATION_FROM, VALIDATION_FROM
+
+Part = Literal["training", "validation", "evaluation"]
+FIRST_SEED: dict[Part, int] = {"training": 0, "validation": VALIDATION_FROM, "evaluation": EVALUATION_FROM}
+ARTIFACT, FEATURE = 1, 2
+"""Bits of ``Example.targets``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """One simulated scan with its answers.
+
+    ``heights``, ``retrace``: float32 (rows, cols) nm. ``targets``: uint8 (rows, cols), bits ``ARTIFACT``, ``FEATURE``.
+    """
+
+    seed: int
+    heights: NDArray[np.float32]
+    retrace: NDArray[np.float32] | None
+    targets: NDArray[np.uint8]
+    label: Label
+    kinds: tuple[str, ...]
+    visible: bool
+    severity: float
+    surface: str = ""
+
+    @property
+    def artifact(self) -> NDArray[np.bool_]:
+        """True where the pixel is spoilt."""
+        return np.asarray((self.targets & ARTIFACT) != 0)
+
+    @property
+    def feature(self) -> NDArray[np.bool_]:
+        """True where the surface stands out of its substrate."""
+        return np.asarray((self.targets & FEATURE) != 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the index knows of one example without opening it."""
+
+    file: Path
+    seed: int
+    label: Label
+    kinds: tuple[str, ...]
+    visible: bool
+    severity: float
+    surface: str
+
+    @classmethod
+    def of(cls, file: Path) -> Self:
+        """Read only the facts of a stored example."""
+        with np.load(file) as stored:
+            facts = json.loads(str(stored["facts"]))
+        return cls(file=file, **_typed(facts))
+
+
+def gather(folder: Path, part: Part, count: int, *, recipe: str, workers: int = 1) -> list[Entry]:
+    """Make what is missing of ``count`` examples of a part and return them all, by seed.
+
+    ``folder`` belongs to one twin (see `default_folder`); each recipe has a folder of its own in it.
+    """
+    home = folder / recipe
+    home.mkdir(parents=True, exist_ok=True)
+    first = FIRST_SEED[part]
+    files = [home / f"{seed}.npz" for seed in range(first, first + count)]
+    missing = [file for file in files if not file.exists()]
+    if workers > 1 and len(missing) > workers:
+        with ProcessPoolExecutor(workers) as pool:
+            list(pool.map(_make, missing, [recipe] * len(missing), chunksize=4))
+    else:
+        for file in missing:
+            _make(file, recipe)
+    return indexed(home, files)
+
+
+def indexed(home: Path, files: Sequence[Path]) -> list[Entry]:
+    """Return the entries of stored examples; facts are kept in one index, so that thousands open at once."""
+    index = home / "index.json"
+    known: dict[str, dict[str, Any]] = json.loads(index.read_text()) if index.exists() else {}
+    for file in files:
+        if file.stem not in known:
+            entry = Entry.of(file)
+            known[file.stem] = _facts(entry)
+    _replace(index, lambda temporary: temporary.write_text(json.dumps(known)))
+    return [Entry(file=file, **_typed(known[file.stem])) for file in files]
+
+
+def open_example(entry: Entry) -> Example:
+    """Read one stored example."""
+    with np.load(entry.file) as stored:
+        retrace = stored.get("retrace")
+        arrays = {"heights": stored["heights"], "retrace": retrace, "targets": stored["targets"]}
+    facts = {name: getattr(entry, name) for name in ("seed", "label", "kinds", "visible", "severity", "surface")}
+    return Example(**arrays, **facts)
+
+
+def simulate(seed: int, recipe: str) -> Example:
+    """Ask the twin for one example of the named recipe."""
+    made = afmd.twin.simulate(seed, recipe=getattr(afmd.twin, recipe.upper()))
+    targets = made.artifact.astype(np.uint8) * ARTIFACT + made.feature.astype(np.uint8) * FEATURE
+    return Example(
+        seed=seed, heights=made.scan.heights, retrace=made.scan.retrace, targets=targets, label=Label(made.label),
+        kinds=tuple(str(kind) for kind in made.kinds), visible=bool(made.visible), severity=float(made.severity),
+        surface=str(getattr(made, "surface", "")),
+    )  # fmt: skip
+
+
+def default_folder() -> Path:
+    """Return the cache that belongs to the twin's present source: another twin is another corpus."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(afmd.twin.__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return Path("runs") / "corpus" / digest.hexdigest()[:8]
+
+
+def _make(file: Path, recipe: str) -> None:
+    example = simulate(int(file.stem), recipe)
+    arrays: dict[str, Any] = {"heights": example.heights, "targets": example.targets}
+    if example.retrace is not None:
+        arrays["retrace"] = example.retrace
+    facts = json.dumps(_facts(example))
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as out:
+            np.savez(out, facts=np.array(facts), **arrays)
+
+    _replace(file, write)
+
+
+def _facts(example: Example | Entry) -> dict[str, Any]:
+    names = ("seed", "label", "kinds", "visible", "severity", "surface")
+    return {name: getattr(example, name) for name in names}
+
+
+def _typed(facts: dict[str, Any]) -> dict[str, Any]:
+    return facts | {"label": Label(facts["label"]), "kinds": tuple(facts["kinds"])}
+
+
+def _replace(file: Path, write: Callable[[Path], object]) -> None:
+    temporary = file.with_name(f"{file.name}.{os.getpid()}")
+    write(temporary)
+    temporary.replace(file)

@@ -1,0 +1,37 @@
+"""What is made small. Rule: every loss is a mean, so that its size does not depend on the batch or the crop."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def focal_classes(
+    logits: Tensor, labels: Tensor, *, focus: float, smoothing: float, weights: Tensor | None = None
+) -> Tensor:
+    """Return the focal loss over classes (Lin et al., ICCV 2017, eq. 5), with smoothed labels and class weights.
+
+    ``logits`` (n, classes); ``labels`` (n,) integers; ``weights`` (classes,) or None for equal ones.
+    """
+    losses = functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+    sure = logits.softmax(dim=1).gather(1, labels[:, None])[:, 0]
+    scale = (1 - sure) ** focus
+    if weights is not None:
+        scale = scale * weights[labels]
+    return (scale * losses).mean()
+
+
+def focal_dice_pixels(logits: Tensor, targets: Tensor, *, focus: float) -> Tensor:
+    """Return focal cross-entropy plus soft Dice (Milletari et al., 3DV 2016), meaned over both outputs.
+
+    ``logits``, ``targets``: (n, 2, rows, cols); targets 0 or 1. Dice is taken over each picture that holds its class,
+    so that a thin scar weighs as much as a band of lost lines; empty pictures are left to the cross-entropy.
+    """
+    losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    surprise = 1 - torch.exp(-losses)
+    cross_entropy = ((surprise**focus + 0.1) * losses).mean()
+    chance = logits.sigmoid()
+    overlap = (chance * targets).sum(dim=(2, 3))
+    size, truth = chance.sum(dim=(2, 3)), targets.sum(dim=(2, 3))
+    dice = 1 - (2 * overlap + 1) / (size + truth + 1)
+    present = (truth > 0).float()
+    return 4 * cross_entropy + (present * dice).sum() / present.sum().clamp(min=1)

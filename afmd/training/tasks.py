@@ -1,0 +1,141 @@
+"""The two things that can be learned, as one protocol: build a network, draw a batch, weigh it, judge it.
+
+Rule: the training loop knows no model; whatever differs between classifier and segmenter stands here.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from afmd.inference import planes
+from afmd.inference.tiling import padded_side
+from afmd.training import batches, losses, scores
+from afmd.training.config import Training
+from afmd.training.corpus import Entry, open_example
+from afmd.training.resnet import ResNet18, load_imagenet
+from afmd.training.unet import SIDE_MULTIPLE, LightUNet
+
+JUDGED_SIDE = 512
+"""Validation looks at no more than this of a scan's side; evaluation looks at all of it."""
+
+
+class Task(Protocol):
+    """What a training loop asks."""
+
+    def build(self) -> nn.Module:
+        """Return a new network; the torch seed decides its start."""
+        ...
+
+    def batch(self, entries: Sequence[Entry], step: int) -> batches.Batch:
+        """Return the batch of a step."""
+        ...
+
+    def loss(self, output: Tensor, answers: Tensor) -> Tensor:
+        """Return a scalar."""
+        ...
+
+    def judge(self, net: nn.Module, entries: Sequence[Entry]) -> Mapping[str, float]:
+        """Return figures on validation scans; ``score`` is the one to make great."""
+        ...
+
+
+class ClassifierTask:
+    """Four classes from pooled planes."""
+
+    def __init__(self, configuration: Training) -> None:
+        self.configuration = configuration
+
+    def build(self) -> ResNet18:
+        """Return ResNet-18, from ImageNet weights where the configuration names them."""
+        wanted = self.configuration.classifier
+        net = ResNet18(classes=len(batches.LABELS), width=wanted.width, dropout=wanted.dropout)
+        if wanted.imagenet is not None:
+            load_imagenet(net, wanted.imagenet)
+        return net
+
+    def batch(self, entries: Sequence[Entry], step: int) -> batches.Batch:
+        """Return planes and labels, the classes in equal shares."""
+        return batches.classifier_batch(entries, self.configuration, step)
+
+    def loss(self, output: Tensor, answers: Tensor) -> Tensor:
+        """Return the focal loss; equal shares in the batch stand for class weights."""
+        rule = self.configuration.optimiser
+        return losses.focal_classes(output, answers, focus=rule.focus, smoothing=rule.smoothing)
+
+    def judge(self, net: nn.Module, entries: Sequence[Entry]) -> Mapping[str, float]:
+        """Return accuracy, macro-F1 and log loss over all severities, every second scan without its opposite pass."""
+        logits, labels = classifier_logits(net, entries, grey=self.configuration.classifier.grey)
+        matrix = scores.confusion(labels, logits.argmax(axis=1), classes=len(batches.LABELS))
+        surprise = scores.log_loss(scores.softmax(logits), labels)
+        accuracy = float(np.trace(matrix) / matrix.sum())
+        macro_f1 = scores.macro_f1(matrix)
+        return {"score": macro_f1 - 0.1 * surprise, "accuracy": accuracy, "macro_f1": macro_f1, "log_loss": surprise}
+
+
+class SegmenterTask:
+    """Two probabilities a pixel from native planes."""
+
+    def __init__(self, configuration: Training) -> None:
+        self.configuration = configuration
+
+    def build(self) -> LightUNet:
+        """Return the light U-Net of the configured width."""
+        wanted = self.configuration.segmenter
+        return LightUNet(planes=len(planes.NAMES), width=wanted.width, separable=wanted.separable, strips=wanted.strips)
+
+    def batch(self, entries: Sequence[Entry], step: int) -> batches.Batch:
+        """Return crops at native resolution and their targets."""
+        return batches.segmenter_batch(entries, self.configuration, step)
+
+    def loss(self, output: Tensor, answers: Tensor) -> Tensor:
+        """Return focal cross-entropy plus Dice."""
+        return losses.focal_dice_pixels(output, answers, focus=self.configuration.optimiser.focus)
+
+    def judge(self, net: nn.Module, entries: Sequence[Entry]) -> Mapping[str, float]:
+        """Return mean IoU of visible artefacts and of features, and the share falsely called on good scans."""
+        found: dict[str, list[float]] = {"artifact_iou": [], "feature_iou": [], "false_area": []}
+        for entry in entries:
+            artifact, feature, truth = judged_scan(net, entry)
+            if not entry.kinds:
+                found["false_area"].append(float(artifact.mean()))
+            elif entry.visible:
+                found["artifact_iou"].append(scores.iou(artifact, truth[0]))
+            if truth[1].any():
+                found["feature_iou"].append(scores.iou(feature, truth[1]))
+        figures = {name: float(np.mean(values)) if values else 0.0 for name, values in found.items()}
+        return {"score": sum(figures.values()) - 6 * figures["false_area"], **figures}
+
+
+def task_for(configuration: Training) -> Task:
+    """Return what the configuration asks for."""
+    return ClassifierTask(configuration) if configuration.model == "classifier" else SegmenterTask(configuration)
+
+
+@torch.no_grad()
+def classifier_logits(
+    net: nn.Module, entries: Sequence[Entry], *, grey: bool
+) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float32]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Return logits (n, classes) and label indices (n,) of stored scans; odd seeds go without their opposite pass."""
+    rows = []
+    for entry in entries:
+        example = open_example(entry)
+        retrace = None if entry.seed % 2 else example.retrace
+        image = batches.grey_planes(example.heights) if grey else planes.classifier_planes(example.heights, retrace)
+        rows.append(net(torch.from_numpy(image)[None]).numpy()[0])
+    return np.array(rows), np.array([batches.LABELS.index(e.label) for e in entries])
+
+
+@torch.no_grad()
+def judged_scan(net: nn.Module, entry: Entry) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return artefact and feature masks at probability 0.5 and the truth (2, rows, cols) of the upper left part."""
+    example = open_example(entry)
+    retrace = None if entry.seed % 2 else example.retrace
+    window = (slice(0, JUDGED_SIDE), slice(0, JUDGED_SIDE))
+    native = planes.segmenter_planes(example.heights, retrace)[:, *window]
+    rows, cols = native.shape[1:]
+    shape = (padded_side(rows, SIDE_MULTIPLE), padded_side(cols, SIDE_MULTIPLE))
+    logits = net(torch.from_numpy(batches.fitted(native, shape))[None])[0, :, :rows, :cols].numpy()
+    return logits[0] > 0, logits[1] > 0, batches.both_targets(example.targets[window]) > 0

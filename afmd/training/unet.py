@@ -1,0 +1,86 @@
+"""The segmenter's network: a light U-Net (Ronneberger et al., MICCAI 2015) that looks along whole lines.
+
+Rule: nothing is thrown away on the way in or out. The stem is a 3 × 3 convolution over planes folded 2 × 2 (so one
+of 6 × 6 at stride 2), and the head unfolds its channels again: cheap, and a line one pixel high keeps its place.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+FOLD = 2
+OUTPUTS = 2
+WIDENING = (1, 2, 4, 6, 8)
+"""Channels of each level over the first's; multiples of 16 channels are what a CPU likes."""
+DEPTHS = (1, 1, 2, 2, 2)
+"""Convolutions of each level: many where pixels are few."""
+SIDE_MULTIPLE = FOLD * 2 ** (len(WIDENING) - 1)
+"""Rows and columns must be multiples of this."""
+
+
+class LightUNet(nn.Module):
+    """Planes (n, planes, rows, cols) in, logits (n, 2, rows, cols) out: artefact, feature."""
+
+    def __init__(self, *, planes: int, width: int, separable: bool = False, strips: bool = True) -> None:
+        super().__init__()
+        widths = [width * factor for factor in WIDENING]
+        self.stem = Convolution(planes, width, side=3 * FOLD, stride=FOLD)
+        self.encoders = nn.ModuleList(
+            _level(w, depth, separable=separable, strips=strips) for w, depth in zip(widths, DEPTHS, strict=True)
+        )
+        self.down = nn.ModuleList(Convolution(a, b, stride=2) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
+        self.decoders = nn.ModuleList(Convolution(w, w, separable=separable) for w in widths[:-1])
+        self.head = nn.Conv2d(width, OUTPUTS * FOLD**2, 3, padding=1)
+        nn.init.constant_(self.head.bias, -2.0)  # type: ignore[arg-type]
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Return logits of the planes' own rows and columns."""
+        x = self.encoders[0](self.stem(planes))
+        skips = []
+        for down, encoder in zip(self.down, self.encoders[1:], strict=True):
+            skips.append(x)
+            x = encoder(down(x))
+        for up, decoder in zip(reversed(self.up), reversed(self.decoders), strict=True):
+            x = decoder(skips.pop() + functional.interpolate(up(x), scale_factor=2.0, mode="nearest"))
+        return functional.pixel_shuffle(self.head(x), FOLD)
+
+
+class Convolution(nn.Module):
+    """A convolution, whole or separable, with batch normalisation and ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, side: int = 3, stride: int = 1, separable: bool = False) -> None:
+        super().__init__()
+        padding = (side - stride + 1) // 2 if side > 3 else 1
+        depthwise = nn.Conv2d(inputs, inputs, 3, stride=stride, padding=1, groups=inputs, bias=False)
+        whole = nn.Conv2d(inputs, outputs, side, stride=stride, padding=padding, bias=False)
+        mix = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.convolve = nn.Sequential(depthwise, nn.BatchNorm2d(inputs), nn.ReLU(), mix) if separable else whole
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return activated features."""
+        return functional.relu(self.norm(self.convolve(x)))
+
+
+class LineContext(nn.Module):
+    """Adds to each pixel what its whole line holds: mean and largest value along the fast axis, mixed.
+
+    Strip pooling (Hou et al., CVPR 2020) in one direction only, because faults follow the lines.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(2 * channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features of the same shape."""
+        line = torch.cat([x.mean(dim=3, keepdim=True), x.amax(dim=3, keepdim=True)], dim=1)
+        return x + self.mix(line)  # type: ignore[no-any-return]
+
+
+def _level(width: int, depth: int, *, separable: bool, strips: bool) -> nn.Sequential:
+    convolutions = [Convolution(width, width, separable=separable) for _ in range(depth)]
+    return nn.Sequential(*convolutions, *([LineContext(width)] if strips else []))
