@@ -46,8 +46,8 @@ class AfmdError(Exception):
 
     @property
     def reason(self) -> str:
-        """Stable upper-case name for machines, e.g. ``NOT_AN_IMAGE``."""
-        name = type(self).__name__
+        """Stable upper-case name for machines, e.g. ``NOT_AN_IMAGE``; a bare ``AfmdError`` is ``INTERNAL``."""
+        name = "Internal" if type(self) is AfmdError else type(self).__name__
         return "".join(f"_{c}" if c.isupper() and i else c for i, c in enumerate(name)).upper()
 
     def __reduce__(self) -> tuple[object, ...]:

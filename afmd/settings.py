@@ -87,6 +87,7 @@ class Workers(_Table):
     stage_limit_s: Annotated[float, Field(gt=0)] = 300.0
     attempts: Positive = 3
     retry_s: Annotated[float, Field(gt=0)] = 30.0
+    retries: Annotated[int, Field(ge=0)] = 80
     drain_s: Seconds = 60.0
 
 

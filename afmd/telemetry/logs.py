@@ -92,10 +92,16 @@ def log_uncaught_in(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def error_fields(error: BaseException) -> dict[str, str]:
-    """Return what, why and mend of an error as fields; for a stranger, its type and text."""
+    """Return reason, what, why and mend of an error; a stranger's are its type and text."""
+    told = ours(error)
+    return {"reason": told.reason, "what": told.what, "why": told.why, "mend": told.mend}
+
+
+def ours(error: BaseException) -> AfmdError:
+    """Return ``error`` where it is of our tree, or what a stranger amounts to in it: a defect of ours."""
     if isinstance(error, AfmdError):
-        return {"reason": error.reason, "what": error.what, "why": error.why, "mend": error.mend}
-    return {"reason": "INTERNAL", "what": type(error).__name__, "why": str(error), "mend": "Tell the authors"}
+        return error
+    return AfmdError(type(error).__name__, why=str(error) or "no text", mend="Tell the authors what the log says")
 
 
 def _handler(log: Log) -> logging.Handler:

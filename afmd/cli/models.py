@@ -1,0 +1,19 @@
+"""``afmd models``: who classifies and who finds spoilt pixels, and by which weights."""
+
+import argparse
+
+from afmd.cli.screen import out, print_json, table
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Load the backends that the settings ask for and name them. Raises ``SettingsError``, ``ModelError``."""
+    from afmd import compose, settings
+
+    asked = settings.load(arguments.config).models if arguments.config.exists() else settings.Models()
+    found = compose.backends(asked)
+    rows = [("classifier", found.classifier.backend), ("segmenter", found.segmenter.backend)]
+    if arguments.json:
+        print_json({task: {"name": b.name, "version": b.version} for task, b in rows})
+    else:
+        out().print(table("Models", ["task", "backend", "version"], [[task, b.name, b.version] for task, b in rows]))
+    return 0

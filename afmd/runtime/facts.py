@@ -1,0 +1,66 @@
+"""What each step tells, as JSON-ready facts: the vocabulary that the ledger keeps and the wire gives out.
+
+Rule: numbers are rounded to what they mean, paths never leave the daemon, and a NaN becomes None.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from afmd.domain.result import Restoration
+from afmd.domain.scan import Scan
+from afmd.telemetry.logs import error_fields, ours
+
+
+def of_scan(scan: Scan) -> dict[str, Any]:
+    """Return what reading taught: size, pitch, channels."""
+    rows, cols = scan.heights.shape
+    return {
+        "rows": rows,
+        "cols": cols,
+        "rows_expected": scan.rows_expected,
+        "partial": scan.partial,
+        "pixel_nm": [float(pitch) for pitch in scan.pixel_nm],
+        "channels": [{"name": c.name, "direction": c.direction.value, "unit": c.unit} for c in scan.channels],
+    }
+
+
+def of_restoration(restoration: Restoration, *, repair: int, total_ms: float) -> dict[str, Any]:
+    """Return what the pipeline found; ``total_ms`` from opening the file to results that can be fetched."""
+    quality = restoration.quality
+    return {
+        "label": restoration.label.value,
+        "probabilities": {label.value: _number(p, 4) for label, p in restoration.probabilities.items()},
+        "abstained": restoration.abstained,
+        "masked_share": _number(float(restoration.mask.mean()), 6),
+        "touched_share": _number(quality.touched_share, 6),
+        "confidence": _number(quality.confidence, 4),
+        "verdict": quality.verdict,
+        "refusal": restoration.refusal,
+        "repair": repair,
+        "classifier": str(restoration.classifier),
+        "segmenter": str(restoration.segmenter),
+        "sa_before_nm": _number(quality.before.sa_nm, 6),
+        "sa_after_nm": _number(quality.after.sa_nm, 6),
+        "params": restoration.params.as_dict(),
+        "total_ms": _number(total_ms, 1),
+    }
+
+
+def of_outputs(names: Iterable[str]) -> dict[str, Any]:
+    """Return the names of the files that a repair wrote."""
+    return {"outputs": sorted(names)}
+
+
+def of_error(error: BaseException) -> dict[str, Any]:
+    """Return reason, what, why and mend of an error, and ``error``, the three texts in one line."""
+    return {**error_fields(error), "error": str(ours(error))}
+
+
+def without_error() -> dict[str, Any]:
+    """Return what makes the ledger forget an earlier error."""
+    return dict.fromkeys(("reason", "error", "what", "why", "mend", "retry"))
+
+
+def _number(value: float, digits: int) -> float | None:
+    return round(float(value), digits) if math.isfinite(value) else None
