@@ -1,0 +1,38 @@
+"""Cells and other soft domes, up to micrometres high."""
+
+import numpy as np
+from scipy import ndimage
+
+from afmd.twin.draw import Draw
+from afmd.twin.grid import Grid, Heights, Surface, fractal_field
+from afmd.twin.surfaces.shapes import places, rough
+
+
+def cells(draw: Draw, grid: Grid) -> Surface:
+    """Spread cells: a flat lamella, a nucleus, a cortex texture; sometimes only part of one is in view."""
+    height = draw.log("height_share", 0.01, 0.12) * grid.frame_nm
+    height = float(np.clip(height, 20, 4500))
+    body, nuclei = np.zeros(grid.shape), np.zeros(grid.shape)
+    radius = draw.log("radius_share", 0.1, 0.5) * grid.frame_nm
+    for place in places(draw.rng, grid, draw.integer("count", 1, 6)):
+        own = radius * np.exp(0.2 * draw.rng.standard_normal())
+        distance = _outline(draw, grid, place, own)
+        np.maximum(
+            body, 1 / (1 + np.exp((distance - 1) * 14)) * (0.25 + 0.75 * np.exp(-((distance / 0.7) ** 2))), out=body
+        )
+        np.maximum(nuclei, np.exp(-(((distance / draw.rng.uniform(0.25, 0.45)) ** 2) ** 1.5)), out=nuclei)
+    texture = fractal_field(draw.rng, grid, hurst=0.7, rolloff_nm=0.15 * radius)
+    heights = height * (0.6 * body + draw.uniform("nucleus", 0.0, 0.5) * nuclei)
+    heights += height * draw.log("texture", 0.005, 0.06) * texture * np.minimum(body * 3, 1)
+    heights += rough(draw.rng, grid, height * draw.log("substrate_share", 0.001, 0.015))
+    return Surface(heights, ndimage.binary_opening(body > 0.08))
+
+
+def _outline(draw: Draw, grid: Grid, place: Heights, radius: float) -> Heights:
+    """Distance from the centre over the distance of the outline in that direction."""
+    down, across = grid.down() - place[0], grid.across() - place[1]
+    angle = np.arctan2(down, across)
+    edge = np.ones(grid.shape)
+    for order in range(1, 6):
+        edge += 0.35 / order * draw.rng.standard_normal() * np.cos(order * angle + draw.rng.uniform(0, 2 * np.pi))
+    return np.asarray(np.hypot(down, across) / (radius * np.maximum(edge, 0.3)))

@@ -1,0 +1,126 @@
+"""Films and textures: blends, lamellae, spherulites, islands and holes, membranes, fractals, bare mica."""
+
+import numpy as np
+from scipy import ndimage
+
+from afmd.twin.draw import Draw
+from afmd.twin.grid import Grid, Mask, Surface, band_field, fractal_field, smooth_field
+from afmd.twin.surfaces.shapes import Body, places, rough, stamp
+
+
+def blend(draw: Draw, grid: Grid) -> Surface:
+    """A polymer blend after spinodal decomposition: two phases with their own height and texture."""
+    period = draw.log("period_share", 0.04, 0.35) * grid.frame_nm
+    height = draw.log("height_nm", 1.5, 200)
+    pattern = band_field(draw.rng, grid, period_nm=period, width=draw.uniform("disorder", 0.1, 0.45))
+    level = draw.uniform("asymmetry", -0.9, 0.9)
+    share = 0.5 + 0.5 * np.tanh((pattern - level) * draw.log("sharpness", 1.5, 15))
+    heights = height * share * (1 if draw.chance("minority_up", 0.5) else -1)
+    fine = fractal_field(draw.rng, grid, hurst=0.6, rolloff_nm=0.2 * period)
+    heights += height * draw.log("texture", 0.01, 0.15) * fine * (0.4 + share)
+    return Surface(heights, _minority(share > 0.5))
+
+
+def lamellae(draw: Draw, grid: Grid) -> Surface:
+    """A block copolymer's fingerprint, or edge-on lamellae."""
+    period = draw.log("period_share", 0.015, 0.08) * grid.frame_nm
+    height = float(np.clip(period * draw.log("aspect", 0.03, 0.4), 1, 100))
+    pattern = np.tanh(band_field(draw.rng, grid, period_nm=period, width=draw.uniform("disorder", 0.06, 0.2)) * 1.5)
+    heights = 0.5 * height * pattern + height * draw.uniform("waviness", 0, 2) * smooth_field(
+        draw.rng, grid, 6 * period
+    )
+    heights += rough(draw.rng, grid, height * draw.log("texture", 0.01, 0.1))
+    return Surface(heights, np.zeros(grid.shape, dtype=bool))
+
+
+def spherulites(draw: Draw, grid: Grid) -> Surface:
+    """Radial crystals that meet in straight walls, some banded in rings."""
+    height = draw.log("height_nm", 5, 300)
+    spots = places(draw.rng, grid, draw.integer("count", 2, 14))
+    seeds = np.ones(grid.shape, dtype=bool)
+    seeds[tuple((spots / (grid.down_nm, grid.across_nm)).astype(int).T)] = False
+    distance, (row, col) = ndimage.distance_transform_edt(
+        seeds, sampling=(grid.down_nm, grid.across_nm), return_indices=True
+    )
+    angle = np.arctan2(grid.down() - row * grid.down_nm, grid.across() - col * grid.across_nm)
+    wave = draw.log("rays", 20, 90) * angle + 2.5 * fractal_field(
+        draw.rng, grid, hurst=0.8, rolloff_nm=0.2 * grid.frame_nm
+    )
+    heights = 0.15 * height * np.sin(wave) * np.clip(distance / (0.1 * grid.frame_nm), 0, 1)
+    heights += height * np.exp(-((distance / (0.35 * grid.frame_nm)) ** 2))
+    if draw.chance("banded", 0.5):
+        heights += 0.2 * height * np.sin(2 * np.pi * distance / (draw.log("band_share", 0.04, 0.12) * grid.frame_nm))
+    heights += rough(draw.rng, grid, 0.08 * height)
+    return Surface(heights, np.zeros(grid.shape, dtype=bool))
+
+
+def film(draw: Draw, grid: Grid) -> Surface:
+    """A thin film with holes, or islands: one to three layers with sharp or rounded edges."""
+    height = draw.log("layer_nm", 1.0, 80)
+    heights = rough(draw.rng, grid, height * draw.log("texture", 0.01, 0.12))
+    shape = fractal_field(
+        draw.rng,
+        grid,
+        hurst=draw.uniform("hurst", 0.7, 1.3),
+        rolloff_nm=draw.log("island_share", 0.06, 0.4) * grid.frame_nm,
+    )
+    level = draw.uniform("level", -1.2, 1.2)
+    blur = draw.log("edge_px", 0.3, 3.0)
+    covered = np.zeros(grid.shape)
+    for layer in range(draw.integer("layers", 1, 3)):
+        covered += ndimage.gaussian_filter((shape > level + 0.8 * layer).astype(np.float64), blur)
+    heights += height * covered
+    return Surface(heights, _minority(covered > 0.5))
+
+
+def patches(draw: Draw, grid: Grid) -> Surface:
+    """Lipid bilayer patches, 4-6 nm, with smaller domains and membrane proteins."""
+    height = draw.uniform("bilayer_nm", 3.6, 6.5)
+    shape = smooth_field(draw.rng, grid, draw.log("patch_share", 0.06, 0.3) * grid.frame_nm)
+    covered = shape > draw.uniform("level", -0.6, 1.2)
+    domains = covered & (smooth_field(draw.rng, grid, 0.04 * grid.frame_nm) > draw.uniform("domain_level", 0.6, 2.0))
+    heights = height * ndimage.gaussian_filter(covered.astype(np.float64), draw.log("edge_px", 0.4, 1.5))
+    heights += 0.25 * height * ndimage.gaussian_filter(domains.astype(np.float64), 0.7)
+    heights += rough(draw.rng, grid, draw.log("mica_nm", 0.03, 0.25))
+    proteins = draw.integer("proteins", 0, 120)
+    stamp(heights, grid, _specks(draw, grid, proteins, height))
+    return Surface(heights, _minority(covered))
+
+
+def fractal(draw: Draw, grid: Grid) -> Surface:
+    """A self-affine rough surface, Gaussian or with the peaks worn off."""
+    rms = draw.log("rms_share", 0.0005, 0.03) * grid.frame_nm
+    heights = fractal_field(
+        draw.rng,
+        grid,
+        hurst=draw.uniform("hurst", 0.4, 0.95),
+        rolloff_nm=draw.log("rolloff_share", 0.03, 0.7) * grid.frame_nm,
+    )
+    worn = draw.uniform("wear", -0.6, 0.6)
+    heights = heights + worn * heights * np.abs(heights) / 2
+    return Surface(np.clip(rms, 0.3, 800) * heights, np.zeros(grid.shape, dtype=bool))
+
+
+def mica(draw: Draw, grid: Grid) -> Surface:
+    """Nearly nothing: a flat crystal with a little contamination."""
+    heights = rough(draw.rng, grid, draw.log("mica_nm", 0.03, 0.3))
+    ground = heights.copy()
+    height = draw.log("dirt_nm", 0.8, 15)
+    stamp(heights, grid, _specks(draw, grid, draw.integer("dirt", 3, 150), height))
+    return Surface(heights, heights > ground + 0.2 * height)
+
+
+def _specks(draw: Draw, grid: Grid, count: int, height: float) -> list[Body]:
+    sizes = draw.log("speck_share", 0.003, 0.012) * grid.frame_nm * np.exp(0.4 * draw.rng.standard_normal(count))
+    return [
+        Body(
+            down, across, long=size, wide=size * draw.rng.uniform(0.6, 1), angle=draw.rng.uniform(0, 3),
+            height=height * draw.rng.uniform(0.2, 1), profile="dome",
+        )
+        for (down, across), size in zip(places(draw.rng, grid, count), sizes, strict=True)
+    ]  # fmt: skip
+
+
+def _minority(high: Mask) -> Mask:
+    """Of two levels, the rarer one stands out."""
+    return high if high.mean() <= 0.5 else ~high
