@@ -44,7 +44,8 @@ class Block:
 def blocks_of(header: Header) -> tuple[Block, ...]:
     """Return every channel's block, in the header's order.
 
-    Raises ``NotAnImage`` and ``MalformedHeader`` (no channel; sizes that contradict each other; overlapping blocks).
+    Raises ``NotAnImage``, ``NoScanData`` (stopped before two lines) and ``MalformedHeader`` (no channel; sizes that
+    contradict each other; overlapping blocks).
     """
     _refuse_force(header)
     sections = [s for s in header.images() if s.get("data length") != "0"]
@@ -119,7 +120,7 @@ def _block(section: Section, version: int) -> Block:
     if rows > valid:
         start = min(section.whole("valid data start y"), rows - valid)
     if valid < 2:
-        section.fault(f"only {valid} of {lines} lines were captured")
+        raise NoScanData(section.where, why=f"{valid} of {lines} lines were captured", mend="Capture the scan again")
     return Block(section, offset, rows, cols, width, slice(start, start + valid), lines, bytes_per_pixel)
 
 

@@ -134,11 +134,11 @@ def _planned(channel: Channel, width: int) -> _Plan:
     if largest > LARGEST:
         raise _invalid("channels", f"{channel.name!r} has values beyond {LARGEST:g}")
     soft, value, per = _sensitivity(channel.name, is_length=is_length)
-    hard = f"{2 * largest / value:.7g}"
+    hard = _decimal(2 * largest / value)
     scale = Scale(float(hard) / 2.0 ** (8 * bytes_per_pixel) * value, channel.unit)
     stored = _integers(values, scale, width=width)[::-1].tobytes()
     unit = "V" if is_length else {"°": "º"}.get(channel.unit, channel.unit.replace("µ", "~"))
-    return _Plan(channel, bytes_per_pixel, soft, f"{value:.7g} {per}", hard, unit, stored)
+    return _Plan(channel, bytes_per_pixel, soft, f"{_decimal(value)} {per}", hard, unit, stored)
 
 
 def _sensitivity(name: str, *, is_length: bool) -> tuple[str, float, str]:
@@ -208,7 +208,7 @@ def _image_list(plan: _Plan, frame: _Frame, offset: int) -> list[str]:
     rows, cols = plan.channel.values.shape
     lines = max(rows, frame.rows_expected)
     name, per_lsb = _one_line(plan.channel.name), float(plan.hard) / 2.0 ** (8 * plan.bytes_per_pixel)
-    scale = f"V [Sens. {plan.soft}] ({per_lsb:.7g} {plan.unit}/LSB)"
+    scale = f"V [Sens. {plan.soft}] ({_decimal(per_lsb)} {plan.unit}/LSB)"
     return [
         "\\*Ciao image list",
         f"\\Data offset: {offset}",
@@ -250,6 +250,11 @@ def _local(date: datetime) -> str:
     """Return ``04:06:25 PM Thu Sep 26 2019`` whatever the machine's language."""
     day = f"{_DAYS[date.weekday()]} {_MONTHS[date.month - 1]} {date.day:02d} {date.year:04d}"
     return f"{date.hour % 12 or 12:02d}:{date.minute:02d}:{date.second:02d} {'AM' if date.hour < 12 else 'PM'} {day}"
+
+
+def _decimal(value: float) -> str:
+    """Return seven digits without an exponent, as NanoScope writes them and as other readers expect."""
+    return np.format_float_positional(value, precision=7, unique=False, fractional=False, trim="k")
 
 
 def _one_line(text: str) -> str:
