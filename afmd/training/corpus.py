@@ -121,7 +121,7 @@ def simulate(seed: int, recipe: str) -> Example:
     return Example(
         seed=seed, heights=made.scan.heights, retrace=made.scan.retrace, targets=targets, label=Label(made.label),
         kinds=tuple(str(kind) for kind in made.kinds), visible=bool(made.visible), severity=float(made.severity),
-        surface=str(getattr(made, "surface", "")),
+        surface=str(made.parameters["plan"]["surface"]),
     )  # fmt: skip
 
 

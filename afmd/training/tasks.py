@@ -8,8 +8,10 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from afmd.domain.findings import Label
 from afmd.inference import planes
 from afmd.inference.tiling import padded_side
 from afmd.training import batches, losses, scores
@@ -98,9 +100,10 @@ class SegmenterTask:
         """Return mean IoU of visible artefacts and of features, and the share falsely called on good scans."""
         found: dict[str, list[float]] = {"artifact_iou": [], "feature_iou": [], "false_area": []}
         for entry in entries:
-            artifact, feature, truth = judged_scan(net, entry)
-            if not entry.kinds:
-                found["false_area"].append(float(artifact.mean()))
+            logits, truth = judged_logits(net, entry)
+            artifact, feature = logits > 0
+            if entry.label is Label.GOOD:
+                found["false_area"].append(float((artifact & ~truth[0]).mean()))
             elif entry.visible:
                 found["artifact_iou"].append(scores.iou(artifact, truth[0]))
             if truth[1].any():
@@ -117,7 +120,7 @@ def task_for(configuration: Training) -> Task:
 @torch.no_grad()
 def classifier_logits(
     net: nn.Module, entries: Sequence[Entry], *, grey: bool
-) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float32]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return logits (n, classes) and label indices (n,) of stored scans; odd seeds go without their opposite pass."""
     rows = []
     for entry in entries:
@@ -129,8 +132,8 @@ def classifier_logits(
 
 
 @torch.no_grad()
-def judged_scan(net: nn.Module, entry: Entry) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return artefact and feature masks at probability 0.5 and the truth (2, rows, cols) of the upper left part."""
+def judged_logits(net: nn.Module, entry: Entry) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return logits and truth, each (2, rows, cols), of a scan's upper left part; odd seeds without opposite pass."""
     example = open_example(entry)
     retrace = None if entry.seed % 2 else example.retrace
     window = (slice(0, JUDGED_SIDE), slice(0, JUDGED_SIDE))
@@ -138,4 +141,4 @@ def judged_scan(net: nn.Module, entry: Entry) -> tuple[np.ndarray, np.ndarray, n
     rows, cols = native.shape[1:]
     shape = (padded_side(rows, SIDE_MULTIPLE), padded_side(cols, SIDE_MULTIPLE))
     logits = net(torch.from_numpy(batches.fitted(native, shape))[None])[0, :, :rows, :cols].numpy()
-    return logits[0] > 0, logits[1] > 0, batches.both_targets(example.targets[window]) > 0
+    return logits, batches.both_targets(example.targets[window]) > 0

@@ -1,0 +1,142 @@
+"""From a finished run to a model that the daemon takes: exported, proven, calibrated, described, hashed.
+
+Rule: the manifest's other entries stay as they are, and the manifest is replaced last.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from afmd.inference import planes
+from afmd.inference.manifest import MANIFEST, SCHEMA
+from afmd.inference.networks import OUTPUTS
+from afmd.inference.tiling import LARGEST_SIDE, MULTIPLE, OVERLAP
+from afmd.training.batches import LABELS, grey_planes
+from afmd.training.calibrate import Calibration, classifier_calibration, segmenter_calibration
+from afmd.training.config import Training
+from afmd.training.corpus import Entry, open_example
+from afmd.training.export import OPSET, export, proven, trained
+
+LICENCE = "BSD-3-Clause; trained on simulated scans alone"
+PROOFS = 8
+_HEAD = """# The weights that afmd runs. A file whose SHA-256 differs from the one here is refused.
+# `temperature` divides the logits, `bias` is added before; `threshold`: a classifier less sure than this abstains.
+"""
+
+
+def seal(
+    configuration: Training, run: Path, folder: Path, *, validation: Sequence[Entry], command: str,
+    real: Sequence[NDArray[np.float32]] = (),
+) -> Path:  # fmt: skip
+    """Write ``NAME.onnx`` and its manifest entry into ``folder``; return the file.
+
+    ``real``: heights of real scans to prove the export on, beside simulated ones. Raises ``ModelError``.
+    """
+    net = trained(configuration, run / "best.pt")
+    samples = [_sample(configuration, heights) for heights in (*real, *_simulated(validation))]
+    file = folder / f"{configuration.name}.onnx"
+    folder.mkdir(parents=True, exist_ok=True)
+    export(net, file, sample=samples[-1])
+    difference = proven(net, file, samples)
+    entry = _entry(configuration, file, _calibrated(configuration, net, validation))
+    entry |= {"parity": difference, "parity_scans": len(samples), "training": _history(run, configuration, command)}
+    write_manifest(folder / MANIFEST, configuration.model, entry)
+    return file
+
+
+def write_manifest(file: Path, role: str, entry: Mapping[str, Any]) -> None:
+    """Put one entry into a manifest, new or not."""
+    table = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    table |= {"schema": SCHEMA, role: dict(entry)}
+    lines = [_HEAD, f"schema = {SCHEMA}"]
+    for name in sorted(key for key, value in table.items() if isinstance(value, dict)):
+        lines += ["", *_toml(name, table[name])]
+    temporary = file.with_suffix(".new")
+    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    temporary.replace(file)
+
+
+def add_evaluation(file: Path, role: str, figures: Mapping[str, str]) -> None:
+    """Write an evaluation's headline into a model's entry."""
+    entry = tomllib.loads(file.read_text(encoding="utf-8"))[role]
+    write_manifest(file, role, entry | {"evaluation": dict(figures)})
+
+
+def _sample(configuration: Training, heights: NDArray[np.float32]) -> NDArray[np.float32]:
+    if configuration.model == "classifier":
+        grey = configuration.classifier.grey
+        return (grey_planes(heights) if grey else planes.classifier_planes(heights))[None]
+    native = planes.segmenter_planes(heights)
+    rows, cols = (min(length, LARGEST_SIDE) // MULTIPLE * MULTIPLE for length in heights.shape)
+    return np.ascontiguousarray(native[None, :, :rows, :cols])
+
+
+def _simulated(validation: Sequence[Entry]) -> list[NDArray[np.float32]]:
+    return [open_example(entry).heights for entry in validation[:PROOFS]]
+
+
+def _calibrated(configuration: Training, net: nn.Module, validation: Sequence[Entry]) -> Calibration:
+    if configuration.model == "classifier":
+        return classifier_calibration(net, validation, grey=configuration.classifier.grey)
+    return segmenter_calibration(net, validation)
+
+
+def _entry(configuration: Training, file: Path, calibration: Calibration) -> dict[str, Any]:
+    classifier = configuration.model == "classifier"
+    entry: dict[str, Any] = {
+        "name": configuration.name,
+        "file": file.name,
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "bytes": file.stat().st_size,
+        "opset": OPSET,
+        "recipe": planes.RECIPE,
+        "inputs": list(planes.POOLED if classifier else planes.NAMES),
+        "classes": [label.value for label in LABELS] if classifier else list(OUTPUTS),
+        "temperature": [round(t, 4) for t in calibration.temperature],
+        "licence": LICENCE,
+    }
+    if classifier:
+        return entry | {"threshold": calibration.threshold}
+    return entry | {"bias": [round(b, 4) for b in calibration.bias], "tile": [LARGEST_SIDE, LARGEST_SIDE, OVERLAP]}
+
+
+def _history(run: Path, configuration: Training, command: str) -> dict[str, Any]:
+    lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    best = max(lines, key=lambda line: line["score"])
+    validation = {k: round(v, 4) for k, v in best.items() if k not in {"step", "loss", "rate", "seconds"}}
+    return {
+        "command": command,
+        "seed": configuration.seed,
+        "steps": best["step"],
+        "scans": configuration.corpus.training,
+        "data": f"afmd.twin.{configuration.corpus.recipe.upper()}, seeds from 0; validation from 5000000",
+        "configuration": configuration.model_dump_json(),
+        "validation": validation,
+    }
+
+
+def _toml(name: str, table: Mapping[str, Any]) -> list[str]:
+    """Return a TOML table, its own tables after its values."""
+    own = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
+    lines = [f"[{name}]", *own]
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            lines += ["", *_toml(f"{name}.{_key(key)}", value)]
+    return lines
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").isalnum() and key.isascii() else json.dumps(key, ensure_ascii=False)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float) and value == int(value):
+        return f"{value:.1f}"
+    return json.dumps(value, ensure_ascii=False)
