@@ -6,7 +6,7 @@ Rule: nothing is announced that is not committed, and nothing is committed witho
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from afmd.domain.events import Entry, Event, Fingerprint, State
+from afmd.domain.events import Entry, Event, Fingerprint, Repair, State
 from afmd.domain.ports import Bus, Ledger, ScanQuery
 from afmd.telemetry.logs import logger
 from afmd.telemetry.metrics import Metrics
@@ -29,10 +29,19 @@ class AnnouncedLedger:
         self._ledger = ledger
         self._bus = bus
         self._metrics = metrics
+        self.last_failure = ""
 
     def see(self, path: str, fingerprint: Fingerprint) -> Event:
         """Commit a new scan, then announce it."""
         return self._announced(self._ledger.see(path, fingerprint))
+
+    def see_all(self, files: Sequence[tuple[str, Fingerprint]]) -> Sequence[Event]:
+        """Commit new scans, then announce them."""
+        return [self._announced(event) for event in self._ledger.see_all(files)]
+
+    def touch(self, scan_id: str, fingerprint: Fingerprint) -> None:
+        """Remember a file's new time; that is no news."""
+        self._ledger.touch(scan_id, fingerprint)
 
     def advance(
         self,
@@ -54,6 +63,8 @@ class AnnouncedLedger:
     def _announced(self, event: Event) -> Event:
         self._bus.publish(event.revision)
         self._metrics.count(event.state, label=str(event.facts.get("label", "")))
+        if event.state is State.FAILED:
+            self.last_failure = f"{event.name}: {event.facts.get('error', '')}"
         _write(event)
         return event
 
@@ -80,6 +91,14 @@ class AnnouncedLedger:
     def counts(self) -> Mapping[State, int]:
         """Return how many scans stand in each state."""
         return self._ledger.counts()
+
+    def repairs(self, scan_id: str) -> Sequence[Repair]:
+        """Return a scan's repairs, oldest first."""
+        return self._ledger.repairs(scan_id)
+
+    def orphans(self) -> Sequence[Entry]:
+        """Return every DUPLICATE whose content no scan owns any more."""
+        return self._ledger.orphans()
 
     def known(self, path: str) -> Entry | None:
         """Return the newest scan seen at this path."""

@@ -62,5 +62,10 @@ def without_error() -> dict[str, Any]:
     return dict.fromkeys(("reason", "error", "what", "why", "mend", "retry"))
 
 
+def without_tries() -> dict[str, Any]:
+    """Return what makes the ledger forget how often a scan was tried."""
+    return dict.fromkeys(("attempts", "retries"))
+
+
 def _number(value: float, digits: int) -> float | None:
     return round(float(value), digits) if math.isfinite(value) else None

@@ -115,7 +115,9 @@ class Repairer:
                 self._metrics.time_stages({"outputs": (time.perf_counter() - start) * 1e3})
             written = self._results.folder(work.entry, repair=work.repair)
             self._ledger.advance(
-                work.entry.scan_id, State.COMPLETE, facts=facts.of_outputs(p.name for p in written.iterdir())
+                work.entry.scan_id,
+                State.COMPLETE,
+                facts={**facts.of_outputs(p.name for p in written.iterdir()), **facts.without_tries()},
             )
         except Exception as e:
             self._ended(work.entry, e)
@@ -129,8 +131,15 @@ class Repairer:
         if entry.state is not State.FAILED and _attempts(entry) >= self._attempts:
             self._ledger.advance(entry.scan_id, State.FAILED, facts=_given_up(entry))
             return None
-        self._ledger.advance(entry.scan_id, State.SETTLED)
+        self._ledger.advance(entry.scan_id, State.SETTLED, facts=facts.without_error())
         return self._ledger.entry(entry.scan_id)
+
+    def _next_repair(self, entry: Entry) -> int:
+        """Return the number of the repair to make: one that was begun and never finished is made anew."""
+        repairs = self._ledger.repairs(entry.scan_id)
+        if not repairs:
+            return 1
+        return repairs[-1].number + (repairs[-1].finished is not None)
 
     def _restored(self, entry: Entry, *, worker: str) -> Unfinished | None:
         start = time.perf_counter()
@@ -145,7 +154,7 @@ class Repairer:
         read = time.perf_counter()
         with self._progress.doing(worker, f"restoring {entry.name}"):
             restoration = self._craft.restore(scan)
-        repair = entry.repair + 1
+        repair = self._next_repair(entry)
         restored = time.perf_counter()
         with self._progress.doing(worker, f"storing {entry.name}"):
             self._results.store(entry, scan, restoration, original=data, repair=repair)

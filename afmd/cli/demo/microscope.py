@@ -1,0 +1,101 @@
+"""The virtual microscope at work: it scans, and its files grow in the capture folder line by line, as real ones do.
+
+Rule: it knows nothing of the daemon. What it writes is a NanoScope file; what it knows of the truth, it keeps.
+"""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from afmd.domain.scan import Scan
+from afmd.files.nanoscope import encode
+from afmd.twin import KINDS, TRAINING, Simulated, simulate
+
+SHAPE = (256, 256)
+GOOD_SCANS = 3
+STEPS = 8
+"""In how many pieces a file grows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Capture:
+    """One file to be written: its name, its content, and what is true of it where that is known."""
+
+    name: str
+    content: bytes
+    truth: Simulated | None = None
+
+
+def program(seed: int) -> Iterator[Capture]:
+    """Give good scans and one of each kind of trouble, then files that a daemon must see through."""
+    kinds = list(KINDS)
+    plans = [("good", TRAINING.all_good())] * GOOD_SCANS + [
+        (kind, replace(TRAINING.only(kind), severity=(0.35, 0.8))) for kind in kinds
+    ]
+    first: Capture | None = None
+    for number, (kind, recipe) in enumerate(plans):
+        simulated = simulate(seed * 1000 + number, shape=SHAPE, recipe=recipe)
+        capture = Capture(f"{kind}.{number:03d}", as_file(simulated.scan), simulated)
+        first = first or capture
+        yield capture
+    if first is not None:
+        yield from _traps(first)
+
+
+def as_file(scan: Scan) -> bytes:
+    """Return a simulated scan as the bytes of a NanoScope file."""
+    return encode(scan.channels, pixel_nm=scan.pixel_nm, frame=scan.frame, note="simulated by afmd.twin")
+
+
+def dropped(folder: Path) -> Iterator[Capture]:
+    """Give every file below a folder of real ones, whatever it holds."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and _looks_like_a_scan(p)):
+        yield Capture(path.name, path.read_bytes())
+
+
+class Microscope:
+    """Writes captures into a folder from a thread of its own, evenly over ``seconds``."""
+
+    def __init__(self, folder: Path, captures: Iterable[Capture], *, seconds: float, count: int) -> None:
+        self._folder = folder
+        self._captures = captures
+        self._pause_s = seconds / max(count, 1) / STEPS
+        self._thread = threading.Thread(target=self._scan, name="microscope", daemon=True)
+        self.written: dict[str, Capture] = {}
+        self.done = threading.Event()
+
+    def start(self) -> None:
+        """Begin to scan."""
+        self._thread.start()
+
+    def _scan(self) -> None:
+        for capture in self._captures:
+            self.written[capture.name] = capture
+            with (self._folder / capture.name).open("xb") as file:
+                for piece in _pieces(capture.content):
+                    file.write(piece)
+                    file.flush()
+                    time.sleep(self._pause_s)
+        self.done.set()
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    edges = np.linspace(0, len(content), STEPS + 1).astype(int)
+    yield from (content[start:end] for start, end in itertools.pairwise(edges))
+
+
+def _traps(first: Capture) -> Iterator[Capture]:
+    yield Capture("same_scan_again.090", first.content)
+    yield Capture("stopped_halfway.091", first.content[: len(first.content) // 2])
+    yield Capture("notes.txt", b"Tuesday: new tip, 2 N/m.\r\n")
+
+
+def _looks_like_a_scan(path: Path) -> bool:
+    from afmd.settings import Capture as Settings
+
+    return any(path.match(pattern) for pattern in Settings().patterns)
