@@ -59,7 +59,9 @@ class _Loop:
         self.task = task
         self.run = run
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.net = task.build().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # bfloat16 kernels want channels last; float32 ones of few channels abort in oneDNN's backward pass with it
+        self.layout = torch.channels_last if self.rule.mixed_precision else torch.contiguous_format
+        self.net = task.build().to(self.device).to(memory_format=self.layout)  # type: ignore[call-overload]
         self.mean = RunningMean(self.net, decay=self.rule.averaging)
         self.optimiser = _optimiser(self.net, self.rule)
         self.progress = Progress()
@@ -97,7 +99,7 @@ class _Loop:
         self.net.train()
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
-        images = batch.planes.to(self.device).to(memory_format=torch.channels_last)
+        images = batch.planes.to(self.device).contiguous(memory_format=self.layout)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.rule.mixed_precision):
             output = self.net(images)
         loss = self.task.loss(output.float(), batch.answers.to(self.device))
