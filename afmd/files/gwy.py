@@ -5,22 +5,36 @@ object; an object is its name, its size and its items; an item is a key, a lette
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afmd.errors import InvalidInput
 
-Value: TypeAlias = "bool | int | float | str | GwyObject | NDArray[np.float64]"
+Value: TypeAlias = "bool | int | float | str | GwyObject | Doubles | NDArray[np.float64]"
 
 MAGIC = b"GWYP"
 MAX_DEPTH = 16
 
+_WRITTEN = {bool: (b"b", "<?"), int: (b"i", "<i"), float: (b"d", "<d")}
 _NUMBERS = {"b": "<?", "c": "<c", "i": "<i", "q": "<q", "d": "<d"}
 _ARRAYS = {"C": "<i1", "I": "<i4", "Q": "<i8", "D": "<f8"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Doubles:
+    """An array of doubles that is made only when it is written: ``values`` times ``factor``."""
+
+    values: NDArray[np.generic]
+    factor: float = 1.0
+
+    def made(self) -> NDArray[np.float64]:
+        """Return the doubles as one row."""
+        product: NDArray[np.float64] = np.multiply(self.values, self.factor, dtype=np.float64)
+        return product.astype("<f8", copy=False).reshape(-1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,9 +45,11 @@ class GwyObject:
     items: Mapping[str, Value] = field(default_factory=dict)
 
 
-def dumps(top: GwyObject) -> bytes:
-    """Return a whole .gwy file."""
-    return b"".join((MAGIC, *_object(top)))
+def dump(top: GwyObject, file: BinaryIO) -> None:
+    """Write a whole .gwy file, one array at a time."""
+    file.write(MAGIC)
+    for part in _object(top):
+        file.write(part)
 
 
 def loads(data: bytes) -> GwyObject:
@@ -47,9 +63,9 @@ def loads(data: bytes) -> GwyObject:
 
 
 def data_field(
-    values: NDArray[np.generic], *, pixel_m: tuple[float, float], unit: str = "m", unit_xy: str = "m"
+    values: NDArray[np.generic], *, pixel_m: tuple[float, float], unit: str = "m", factor: float = 1.0
 ) -> GwyObject:
-    """Return a ``GwyDataField`` of (rows, cols) values in ``unit``; ``pixel_m`` is the pitch (down, across) in m."""
+    """Return a ``GwyDataField`` of (rows, cols): ``values`` times ``factor`` in ``unit``; pitch (down, across) in m."""
     rows, cols = values.shape
     return GwyObject(
         "GwyDataField",
@@ -58,9 +74,9 @@ def data_field(
             "yres": rows,
             "xreal": cols * pixel_m[1],
             "yreal": rows * pixel_m[0],
-            "si_unit_xy": GwyObject("GwySIUnit", {"unitstr": unit_xy}),
+            "si_unit_xy": GwyObject("GwySIUnit", {"unitstr": "m"}),
             "si_unit_z": GwyObject("GwySIUnit", {"unitstr": unit}),
-            "data": np.ascontiguousarray(values, dtype="<f8").reshape(-1),
+            "data": Doubles(values, factor),
         },
     )
 
@@ -75,26 +91,49 @@ def field_values(field_object: GwyObject) -> NDArray[np.float64]:
     return data.reshape(rows, cols)
 
 
-def _object(o: GwyObject) -> Iterable[bytes]:
-    body = [part for key, value in o.items.items() for part in _item(key, value)]
-    return (o.name.encode() + b"\0", struct.pack("<I", sum(map(len, body))), *body)
+def _object(o: GwyObject) -> Iterator[bytes | memoryview]:
+    yield _text(o.name) + struct.pack("<I", _body_bytes(o))
+    for key, value in o.items.items():
+        yield _text(key)
+        yield from _value(value)
 
 
-def _item(key: str, value: Value) -> Iterable[bytes]:
-    head = key.encode() + b"\0"
+def _value(value: Value) -> Iterator[bytes | memoryview]:
     match value:
-        case bool():
-            return (head, b"b", struct.pack("<?", value))
-        case int():
-            return (head, b"i", struct.pack("<i", value))
-        case float():
-            return (head, b"d", struct.pack("<d", value))
+        case bool() | int() | float():
+            letter, form = _WRITTEN[type(value)]
+            yield letter + struct.pack(form, value)
         case str():
-            return (head, b"s", value.encode() + b"\0")
+            yield b"s" + _text(value)
         case GwyObject():
-            return (head, b"o", *_object(value))
+            yield b"o"
+            yield from _object(value)
         case _:
-            return (head, b"D", struct.pack("<I", value.size), value.astype("<f8", copy=False).tobytes())
+            doubles = value.made() if isinstance(value, Doubles) else np.ascontiguousarray(value, dtype="<f8")
+            yield struct.pack("<cI", b"D", doubles.size)
+            yield doubles.data.cast("B")
+
+
+def _body_bytes(o: GwyObject) -> int:
+    """Return the size of all items; nothing is made for it."""
+    return sum(len(_text(key)) + 1 + _value_bytes(value) for key, value in o.items.items())
+
+
+def _value_bytes(value: Value) -> int:
+    match value:
+        case bool() | int() | float():
+            return struct.calcsize(_WRITTEN[type(value)][1])
+        case str():
+            return len(_text(value))
+        case GwyObject():
+            return len(_text(value.name)) + 4 + _body_bytes(value)
+        case _:
+            array = value.values if isinstance(value, Doubles) else value
+            return 4 + 8 * array.size
+
+
+def _text(text: str) -> bytes:
+    return text.replace("\0", " ").encode() + b"\0"
 
 
 @dataclass(slots=True)
