@@ -32,7 +32,7 @@ def load_bytes(path: Path, *, max_bytes: int | None = None) -> bytes:
 
     Raises ``StorageError`` where it cannot be read and ``LimitReached`` where it is larger than ``max_bytes``.
     """
-    with storage_errors(path), os.fdopen(_open_shared(path), "rb", buffering=0) as file:
+    with storage_errors(path), os.fdopen(open_shared(path), "rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         if max_bytes is not None and size > max_bytes:
             raise LimitReached(
@@ -94,7 +94,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 if sys.platform == "win32":
 
-    def _open_shared(path: Path) -> int:
+    def open_shared(path: Path) -> int:
         """Open for reading so that others may go on writing, renaming and deleting; return the descriptor."""
         import ctypes
         import msvcrt
@@ -117,7 +117,7 @@ if sys.platform == "win32":
 
 else:
 
-    def _open_shared(path: Path) -> int:
+    def open_shared(path: Path) -> int:
         """Open for reading; here that hinders nobody. Return the descriptor."""
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
