@@ -63,7 +63,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_WRONG_STATE: _ErrorReason.ValueType  # 19
     """FAILED_PRECONDITION: the scan's present state does not allow it."""
     ERROR_REASON_HISTORY_GONE: _ErrorReason.ValueType  # 20
-    """OUT_OF_RANGE: the events asked for are not kept. The metadata hold `oldest_revision` and `revision`, the newest."""
+    """OUT_OF_RANGE: the events asked for are not kept. The metadata hold `oldest_revision`."""
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 21
     """RESOURCE_EXHAUSTED: a bound of the daemon's settings."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 22
@@ -131,7 +131,7 @@ ERROR_REASON_NOT_FOUND: ErrorReason.ValueType  # 18
 ERROR_REASON_WRONG_STATE: ErrorReason.ValueType  # 19
 """FAILED_PRECONDITION: the scan's present state does not allow it."""
 ERROR_REASON_HISTORY_GONE: ErrorReason.ValueType  # 20
-"""OUT_OF_RANGE: the events asked for are not kept. The metadata hold `oldest_revision` and `revision`, the newest."""
+"""OUT_OF_RANGE: the events asked for are not kept. The metadata hold `oldest_revision`."""
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 21
 """RESOURCE_EXHAUSTED: a bound of the daemon's settings."""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 22

@@ -56,9 +56,7 @@ class WatchResponse(_message.Message):
     revision: _builtins.int
     """The client now knows everything up to and including this revision."""
     replay_complete: _builtins.bool
-    """True in exactly one response of a stream: everything committed before the call began has now been sent. Responses
-    before it are replay, those after it are new.
-    """
+    """True in exactly one response of a stream: everything committed before the call began has now been sent."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """What happened, in order of revision; empty in a bookmark. At most 256 events and about 1 MiB in one response."""

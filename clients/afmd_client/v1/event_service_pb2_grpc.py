@@ -60,8 +60,8 @@ class EventServiceServicer:
         To know the present state of every scan first: ListScans, then Watch from the revision that the list gives.
 
         Errors: OUT_OF_RANGE (HISTORY_GONE) when events after `after_revision` are no longer kept, or when the ledger has
-        not got so far because it was replaced; the detail's metadata hold `oldest_revision` and `revision`: list, then
-        watch. INVALID_ARGUMENT for a negative revision. RESOURCE_EXHAUSTED when too many streams are open. UNAVAILABLE
+        not got so far because it was begun anew; the detail's metadata hold `oldest_revision`: list, then watch.
+        INVALID_ARGUMENT for a negative revision. RESOURCE_EXHAUSTED when too many streams are open. UNAVAILABLE
         with a RetryInfo when the daemon goes down. Demands the role viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

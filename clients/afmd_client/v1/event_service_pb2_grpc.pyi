@@ -47,8 +47,8 @@ class EventServiceStub:
     To know the present state of every scan first: ListScans, then Watch from the revision that the list gives.
 
     Errors: OUT_OF_RANGE (HISTORY_GONE) when events after `after_revision` are no longer kept, or when the ledger has
-    not got so far because it was replaced; the detail's metadata hold `oldest_revision` and `revision`: list, then
-    watch. INVALID_ARGUMENT for a negative revision. RESOURCE_EXHAUSTED when too many streams are open. UNAVAILABLE
+    not got so far because it was begun anew; the detail's metadata hold `oldest_revision`: list, then watch.
+    INVALID_ARGUMENT for a negative revision. RESOURCE_EXHAUSTED when too many streams are open. UNAVAILABLE
     with a RetryInfo when the daemon goes down. Demands the role viewer.
     """
 
@@ -71,8 +71,8 @@ class EventServiceAsyncStub(EventServiceStub):
     To know the present state of every scan first: ListScans, then Watch from the revision that the list gives.
 
     Errors: OUT_OF_RANGE (HISTORY_GONE) when events after `after_revision` are no longer kept, or when the ledger has
-    not got so far because it was replaced; the detail's metadata hold `oldest_revision` and `revision`: list, then
-    watch. INVALID_ARGUMENT for a negative revision. RESOURCE_EXHAUSTED when too many streams are open. UNAVAILABLE
+    not got so far because it was begun anew; the detail's metadata hold `oldest_revision`: list, then watch.
+    INVALID_ARGUMENT for a negative revision. RESOURCE_EXHAUSTED when too many streams are open. UNAVAILABLE
     with a RetryInfo when the daemon goes down. Demands the role viewer.
     """
 
@@ -98,8 +98,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         To know the present state of every scan first: ListScans, then Watch from the revision that the list gives.
 
         Errors: OUT_OF_RANGE (HISTORY_GONE) when events after `after_revision` are no longer kept, or when the ledger has
-        not got so far because it was replaced; the detail's metadata hold `oldest_revision` and `revision`: list, then
-        watch. INVALID_ARGUMENT for a negative revision. RESOURCE_EXHAUSTED when too many streams are open. UNAVAILABLE
+        not got so far because it was begun anew; the detail's metadata hold `oldest_revision`: list, then watch.
+        INVALID_ARGUMENT for a negative revision. RESOURCE_EXHAUSTED when too many streams are open. UNAVAILABLE
         with a RetryInfo when the daemon goes down. Demands the role viewer.
         """
 

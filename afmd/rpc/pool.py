@@ -1,0 +1,25 @@
+"""Threads for what may block: ledger, stored results, pictures. Rule: the event loop never waits for a disk."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Pool:
+    """A few threads; calls beyond them wait their turn."""
+
+    def __init__(self, threads: int, *, name: str) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"afmd-rpc-{name}")
+
+    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return the result of a call made on one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(call, *args, **kwargs))
+
+    def close(self) -> None:
+        """Take no more calls; those under way end by themselves."""
+        self._executor.shutdown(wait=False, cancel_futures=True)

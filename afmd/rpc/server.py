@@ -1,0 +1,175 @@
+"""The gRPC server: what is bound, offered and bounded, and how it ends. Rule: nothing else in afmd names ``grpc.aio``.
+
+It lives on the daemon's event loop. Its end has two steps: ``drain`` says NOT_SERVING and still answers, so that
+watchers hear of the last scan; ``stop`` ends every stream with a status.
+"""
+
+import asyncio
+import errno
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from afmd.domain.ports import Bus, LedgerReader, Renderer, ResultReader, StatusSource
+from afmd.errors import AfmdError, AlreadyRunning, SettingsError
+from afmd.rpc.access import Access
+from afmd.rpc.guard import Guard, Streams
+from afmd.rpc.pool import Pool
+from afmd.rpc.services.daemon import DaemonService
+from afmd.rpc.services.events import EventService
+from afmd.rpc.services.scans import ScanService
+from afmd.settings import Server
+from afmd_client.v1.daemon_service_pb2_grpc import add_DaemonServiceServicer_to_server
+from afmd_client.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
+from afmd_client.v1.scan_service_pb2_grpc import add_ScanServiceServicer_to_server
+
+MOST_MESSAGE_BYTES = 4 * 1024 * 1024
+POOL_THREADS = 4
+BESIDE_STREAMS = 128
+"""Unary calls that may run beside the streams."""
+LAST_WORDS_S = 0.1
+"""Time in which health watchers hear NOT_SERVING before their streams end."""
+
+SERVICES = ("afmd.v1.ScanService", "afmd.v1.EventService", "afmd.v1.DaemonService")
+
+
+class RpcServer:
+    """Serves the wire from ``start`` to ``stop``."""
+
+    def __init__(
+        self,
+        settings: Server,
+        *,
+        ledger: LedgerReader,
+        results: ResultReader,
+        renderer: Renderer,
+        bus: Bus,
+        status: StatusSource,
+        on_fault: Callable[[str, Exception], None],
+    ) -> None:
+        """``on_fault`` is told of every defect (where, what), from the event loop. Raises ``SettingsError``."""
+        self._settings = settings
+        self._streams = Streams(limit=settings.max_streams, stall_s=settings.stall_s)
+        self._access = Access(settings.tokens, on_fault=on_fault)
+        self._on_fault = on_fault
+        self._pools = (Pool(POOL_THREADS, name="read"), Pool(1, name="draw"))
+        self._health = health.aio.HealthServicer()
+        pool, easel = self._pools
+        self._scans = ScanService(
+            settings, ledger=ledger, results=results, renderer=renderer, pool=pool, easel=easel
+        )  # fmt: skip
+        self._events = EventService(ledger=ledger, bus=bus, pool=pool, bookmark_s=settings.bookmark_s)
+        self._daemon = DaemonService(status=status, ledger=ledger, streams=self._streams, pool=pool)
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> int:
+        """Bind, serve, and return the port. Raises ``AlreadyRunning``, ``SettingsError``."""
+        server = grpc.aio.server(
+            interceptors=[Guard(self._access, self._streams, on_fault=self._on_fault)],
+            options=self._options(),
+            maximum_concurrent_rpcs=self._settings.max_streams + BESIDE_STREAMS,
+        )
+        add_ScanServiceServicer_to_server(self._scans, server)
+        add_EventServiceServicer_to_server(self._events, server)
+        add_DaemonServiceServicer_to_server(self._daemon, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        port = _bound(server, self._settings)
+        await server.start()
+        self._server = server
+        for service in SERVICES:
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        return port
+
+    async def drain(self) -> None:
+        """Say NOT_SERVING to whoever asks for health; calls are still answered."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace_s: float) -> None:
+        """End every endless stream with UNAVAILABLE, let other calls finish for ``grace_s``, then cut them off."""
+        await self.drain()
+        if self._server is not None:
+            await asyncio.sleep(min(LAST_WORDS_S, grace_s))
+            self._streams.end()
+            await self._server.stop(grace_s)
+            self._server = None
+        for pool in self._pools:
+            pool.close()
+
+    def _options(self) -> list[tuple[str, int]]:
+        return [
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_send_message_length", MOST_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ]
+
+
+def _bound(server: grpc.aio.Server, settings: Server) -> int:
+    """Bind the port. Raises ``AlreadyRunning`` where it is taken, ``SettingsError`` where the address is no good."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"{host}:{settings.port}"
+    credentials = _credentials(settings)
+    refused = _refusal(settings) if sys.platform == "win32" else None
+    if refused is not None:
+        raise refused
+    try:
+        if credentials is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
+    except RuntimeError as e:
+        raise _refusal(settings) or SettingsError(
+            f"server {address}", why=str(e), mend="Give an address and certificates that this machine can use"
+        ) from e
+
+
+def _refusal(settings: Server) -> AfmdError | None:
+    """Return why the address cannot be bound, or None where it can. Windows would share a port without a word."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        if sys.platform == "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as e:
+            if e.errno in {errno.EADDRINUSE, errno.EACCES} and settings.port:
+                return AlreadyRunning(
+                    f"port {settings.port} on {settings.host}", why=e.strerror or str(e),
+                    mend="End the other daemon, or give another server.port",
+                )  # fmt: skip
+            return SettingsError(
+                f"server.host {settings.host}", why=e.strerror or str(e), mend="Give an address of this machine"
+            )
+    return None
+
+
+def _credentials(settings: Server) -> grpc.ServerCredentials | None:
+    """Return the server's own identity, or None where it speaks plainly. Raises ``SettingsError``."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    authority = None if settings.tls_client_ca is None else _pem(settings.tls_client_ca, key="tls_client_ca")
+    pair = _pem(settings.tls_key, key="tls_key"), _pem(settings.tls_certificate, key="tls_certificate")
+    return grpc.ssl_server_credentials(
+        [pair], root_certificates=authority, require_client_auth=authority is not None
+    )  # fmt: skip
+
+
+def _pem(file: Path, *, key: str) -> bytes:
+    try:
+        content = file.read_bytes()
+    except OSError as e:
+        raise SettingsError(f"server.{key}", why=f"{file}: {e.strerror}", mend="Give a readable PEM file") from e
+    if b"-----BEGIN " not in content:
+        raise SettingsError(f"server.{key}", why=f"{file} is no PEM file", mend="Give a file of '-----BEGIN …' blocks")
+    return content
