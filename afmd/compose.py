@@ -1,12 +1,18 @@
 """The only file that names every concrete class."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from afmd import settings
-from afmd.domain.ports import Classifier, Segmenter
+from afmd.domain.params import Params
+from afmd.domain.ports import Classifier, Results, Segmenter
 from afmd.errors import ModelError
+
+if TYPE_CHECKING:
+    from afmd.runtime.repairer import Craft
 
 Speaker = TypeVar("Speaker", Classifier, Segmenter)
 
@@ -64,3 +70,23 @@ def _rules_segmenter() -> Segmenter:
     from afmd.science.rules import RulesSegmenter
 
     return RulesSegmenter()
+
+
+def craft(params: Params, speakers: Backends) -> "Craft":
+    """Return reader and pipeline with everything in place."""
+    from afmd.files.disk import load_bytes
+    from afmd.files.nanoscope import decode
+    from afmd.pipeline.restore import restore
+    from afmd.runtime.repairer import Craft
+
+    whole = partial(
+        restore, params=params, classifier=speakers.classifier, segmenter=speakers.segmenter, clock=time.perf_counter
+    )
+    return Craft(load=load_bytes, decode=decode, restore=whole)
+
+
+def results(outputs: settings.Outputs) -> Results:
+    """Return where results are kept."""
+    from afmd.files.outputs import OutputFolder
+
+    return OutputFolder(outputs)

@@ -5,6 +5,7 @@ Exit status: 0 all went well, 1 a defect of ours or files that did not go well, 
 each error of ``afmd.errors`` names; 130 after Ctrl-C.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,12 @@ EXIT_INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     from afmd.cli.arguments import parser
+    from afmd.runtime.limits import limit_native_threads
 
+    limit_native_threads(1)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of another age must not end a command over a tick mark
     arguments = parser().parse_args(argv)
     try:
         status: int = import_module(f"afmd.cli.{arguments.command}").run(arguments)

@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from afmd.domain.scan import Scan
+from afmd.errors import NotFound
 from afmd.files.nanoscope import encode
+from afmd.settings import Capture as CaptureSettings
 from afmd.twin import KINDS, TRAINING, Simulated, simulate
 
 SHAPE = (256, 256)
 GOOD_SCANS = 3
+TRAPS = ("same_scan_again.090", "stopped_halfway.091", "notes.txt")
 STEPS = 8
 """In how many pieces a file grows."""
 
@@ -33,9 +36,8 @@ class Capture:
 
 def program(seed: int) -> Iterator[Capture]:
     """Give good scans and one of each kind of trouble, then files that a daemon must see through."""
-    kinds = list(KINDS)
     plans = [("good", TRAINING.all_good())] * GOOD_SCANS + [
-        (kind, replace(TRAINING.only(kind), severity=(0.35, 0.8))) for kind in kinds
+        (kind, replace(TRAINING.only(kind), severity=(0.35, 0.8))) for kind in KINDS
     ]
     first: Capture | None = None
     for number, (kind, recipe) in enumerate(plans):
@@ -53,9 +55,14 @@ def as_file(scan: Scan) -> bytes:
 
 
 def dropped(folder: Path) -> Iterator[Capture]:
-    """Give every file below a folder of real ones, whatever it holds."""
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and _looks_like_a_scan(p)):
+    """Give every file below a folder of real ones whose name may be a scan's, whatever it holds."""
+    for path in _real_files(folder):
         yield Capture(path.name, path.read_bytes())
+
+
+def number_of_captures(folder: Path | None) -> int:
+    """Return how many files there will be."""
+    return GOOD_SCANS + len(KINDS) + len(TRAPS) + (len(_real_files(folder)) if folder else 0)
 
 
 class Microscope:
@@ -90,12 +97,16 @@ def _pieces(content: bytes) -> Iterator[bytes]:
 
 
 def _traps(first: Capture) -> Iterator[Capture]:
-    yield Capture("same_scan_again.090", first.content)
-    yield Capture("stopped_halfway.091", first.content[: len(first.content) // 2])
-    yield Capture("notes.txt", b"Tuesday: new tip, 2 N/m.\r\n")
+    contents = (first.content, first.content[: len(first.content) // 2], b"Tuesday: new tip, 2 N/m.\r\n")
+    yield from (Capture(name, content) for name, content in zip(TRAPS, contents, strict=True))
 
 
-def _looks_like_a_scan(path: Path) -> bool:
-    from afmd.settings import Capture as Settings
-
-    return any(path.match(pattern) for pattern in Settings().patterns)
+def _real_files(folder: Path) -> list[Path]:
+    """Return the files below a folder that the settings' patterns let through, one for each name."""
+    patterns = CaptureSettings().patterns
+    found = {p.name: p for p in sorted(folder.rglob("*")) if p.is_file() and any(map(p.match, patterns))}
+    if not found:
+        raise NotFound(
+            f"scans {folder}", why="no file below it has a scan's name", mend=f"Give a folder of {', '.join(patterns)}"
+        )
+    return list(found.values())
