@@ -72,14 +72,14 @@ def fitted_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -
 
 
 def abstention(chances: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Return the least threshold at which the accepted scans are right often enough; never above 0.9."""
+    """Return the least threshold at which the accepted scans are right often enough; never above 0.98."""
     right = chances.argmax(axis=1) == labels
     sure = chances.max(axis=1)
-    for threshold in np.arange(0.25, 0.9, 0.01):
+    for threshold in np.arange(0.25, 0.98, 0.01):
         kept = sure >= threshold
         if kept.any() and right[kept].mean() >= ACCEPTED_ACCURACY:
             return round(float(threshold), 2)
-    return 0.9
+    return 0.98
 
 
 def _cut_scores(logits: NDArray[np.float32], truth: NDArray[np.bool_], *, empty: bool) -> NDArray[np.float64]:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from afmd.twin import EVALUATION, TRAINING
 from afmd.training import corpus as rooms
 from afmd.training.config import EVALUATION_FROM, VALIDATION_FROM
 from afmd.training.corpus import gather, open_example, simulate
+from afmd.twin import EVALUATION, TRAINING
 
 
 def test_a_stored_scan_is_the_simulated_one(training):
