@@ -10,7 +10,7 @@ from afmd.training.tasks import task_for
 
 def overconfident(count: int = 3000) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    honest = rng.normal(0, 1.5, (count, 4))
+    honest = rng.normal(0, 3, (count, 4))
     chances = scores.softmax(honest)
     labels = np.array([rng.choice(4, p=p) for p in chances])
     return (3 * honest).astype(np.float32), labels
