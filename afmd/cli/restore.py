@@ -5,6 +5,7 @@ import glob
 import hashlib
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -120,7 +121,9 @@ def attempted(bench: Bench, file: Path) -> Outcome:
     start = time.perf_counter()
     try:
         restoration, folder = bench.restored(file)
-    except (AfmdError, OSError, MemoryError) as e:
+    except Exception as e:
+        if not isinstance(e, AfmdError | OSError):
+            traceback.print_exc()
         return Outcome(str(file), problem=error_fields(e))
     spent_ms = (time.perf_counter() - start) * 1e3
     told = facts.of_restoration(restoration, repair=REPAIR, total_ms=spent_ms)
