@@ -12,6 +12,7 @@ from torch.nn import functional
 
 FOLD = 2
 OUTPUTS = 2
+LINE, FRAME = (3,), (2, 3)
 WIDENING = (1, 2, 4, 6, 8)
 """Channels of each level over the first's; multiples of 16 channels are what a CPU likes."""
 DEPTHS = (1, 1, 2, 2, 2)
@@ -30,6 +31,8 @@ class LightUNet(nn.Module):
         self.encoders = nn.ModuleList(
             _level(w, depth, separable=separable, strips=strips) for w, depth in zip(widths, DEPTHS, strict=True)
         )
+        if strips:
+            self.encoders[-1].append(Context(widths[-1], over=FRAME))  # type: ignore[operator]
         self.down = nn.ModuleList(Convolution(a, b, stride=2) for a, b in pairwise(widths))
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.decoders = nn.ModuleList(Convolution(w, w, separable=separable) for w in widths[:-1])
@@ -65,22 +68,24 @@ class Convolution(nn.Module):
         return functional.relu(self.norm(self.convolve(x)))
 
 
-class LineContext(nn.Module):
-    """Adds to each pixel what its whole line holds: mean and largest value along the fast axis, mixed.
+class Context(nn.Module):
+    """Adds to each pixel what its whole line, or the whole frame, holds: mean and largest value, mixed.
 
-    Strip pooling (Hou et al., CVPR 2020) in one direction only, because faults follow the lines.
+    Along lines this is strip pooling (Hou et al., CVPR 2020) in one direction only, because faults follow the lines;
+    over the frame it tells ripple and a blunt tip, which are everywhere.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, over: tuple[int, ...]) -> None:
         super().__init__()
+        self.over = over
         self.mix = nn.Conv2d(2 * channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features of the same shape."""
-        line = torch.cat([x.mean(dim=3, keepdim=True), x.amax(dim=3, keepdim=True)], dim=1)
-        return x + self.mix(line)  # type: ignore[no-any-return]
+        held = torch.cat([x.mean(dim=self.over, keepdim=True), x.amax(dim=self.over, keepdim=True)], dim=1)
+        return x + self.mix(held)  # type: ignore[no-any-return]
 
 
 def _level(width: int, depth: int, *, separable: bool, strips: bool) -> nn.Sequential:
     convolutions = [Convolution(width, width, separable=separable) for _ in range(depth)]
-    return nn.Sequential(*convolutions, *([LineContext(width)] if strips else []))
+    return nn.Sequential(*convolutions, *([Context(width, over=LINE)] if strips else []))
