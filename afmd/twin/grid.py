@@ -60,11 +60,15 @@ class Grid:
 
     def cropped(self, values: NDArray[Value]) -> NDArray[Value]:
         """Return the frame's part of a (..., rows, cols) array."""
-        return self.row_cropped(values)[..., self.margin_cols : self.cols - self.margin_cols]
+        return self.col_cropped(self.row_cropped(values))
 
     def row_cropped(self, values: NDArray[Value]) -> NDArray[Value]:
         """Return the frame's rows, with the margin's columns left on."""
         return values[..., self.margin_rows : self.rows - self.margin_rows, :]
+
+    def col_cropped(self, values: NDArray[Value]) -> NDArray[Value]:
+        """Return the frame's columns."""
+        return values[..., self.margin_cols : self.cols - self.margin_cols]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,3 +120,9 @@ def normalised(values: Heights) -> Heights:
     centred = values - values.mean()
     spread = float(centred.std())
     return np.asarray(centred / spread) if spread > 0 else centred
+
+
+def span(values: Heights) -> float:
+    """The relief in nm: the distance between the 0.5 and the 99.5 percentile."""
+    low, high = np.percentile(values, [0.5, 99.5])
+    return float(high - low)

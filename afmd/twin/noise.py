@@ -31,7 +31,7 @@ def scan_noise(draw: Draw, shape: tuple[int, int], *, sigma_nm: float, line_s: f
     rows, cols = shape
     split = draw.uniform("loop_noise_share", 0.2, 0.95)
     white = draw.rng.standard_normal((rows, 2 * cols), dtype=np.float32) * (sigma_nm * np.sqrt(1 - split))
-    pink = _flicker(draw, rows * 2 * cols) * sigma_nm * draw.log("flicker_over_white", 0.05, 3.0)
+    pink = _flicker(draw, rows * 2 * cols) * sigma_nm * draw.log("flicker_over_white", 0.05, 10.0)
     hum = _hum(draw, rows * 2 * cols, step_s=line_s / (2 * cols)) * sigma_nm * draw.log("hum_over_white", 0.01, 0.6)
     loop = draw.rng.standard_normal((2, rows, cols), dtype=np.float32) * (sigma_nm * np.sqrt(split))
     sensor = split_passes(white + (pink + hum).reshape(rows, 2 * cols))

@@ -14,14 +14,15 @@ from afmd.twin.grid import Heights
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Field:
-    """``trace`` and ``retrace``: background in nm, (rows, cols) each, in time order of the rows.
+    """``background``: (2, rows, cols) nm, trace and retrace, rows in the order of time.
 
-    ``shift_px``: how far the retrace lies beside the trace at each column (cols,).
+    ``shift_px``: how far the retrace lies beside the trace at each column (cols,). ``jitter_px``: how far each line
+    lies beside where it should (2, rows), under one pixel.
     """
 
-    trace: Heights
-    retrace: Heights
+    background: Heights
     shift_px: NDArray[np.float64]
+    jitter_px: NDArray[np.float64]
 
 
 def scanner_field(draw: Draw, shape: tuple[int, int], *, relief_nm: float, noise_nm: float, frame_nm: float) -> Field:
@@ -35,13 +36,14 @@ def scanner_field(draw: Draw, shape: tuple[int, int], *, relief_nm: float, noise
     trace = smooth + lines[:, None] + slopes
     between = draw.log("retrace_offset_share", 1e-3, 0.1) * relief_nm * draw.rng.choice([-1.0, 1.0])
     sag = 4 * between * draw.rng.normal() * (across**2 - 0.25)
-    return Field(trace=trace, retrace=trace + between + sag, shift_px=_hysteresis(draw, cols))
+    jitter = draw.log("jitter_px", 0.01, 0.25) * draw.rng.standard_normal((2, rows))
+    return Field(np.stack([trace, trace + between + sag]), _hysteresis(draw, cols), jitter)
 
 
 def _tilt(draw: Draw, down: Heights, across: Heights, *, relief_nm: float, frame_nm: float) -> Heights:
     """A plane: a sample never lies flat (fractions of a degree up to 3°), but small scans show it less than relief."""
-    steepest = np.radians(draw.log("tilt_deg", 0.02, 3.0)) * frame_nm
-    height = min(steepest, draw.log("tilt_over_relief_at_most", 0.05, 30.0) * relief_nm)
+    steepest = np.radians(draw.log("tilt_deg", 0.02, 6.0)) * frame_nm
+    height = min(steepest, draw.log("tilt_over_relief_at_most", 0.1, 60.0) * relief_nm)
     angle = draw.uniform("tilt_direction_deg", 0, 360)
     return np.asarray(height * (np.sin(np.radians(angle)) * down + np.cos(np.radians(angle)) * across))
 
@@ -59,23 +61,23 @@ def _bow(draw: Draw, down: Heights, across: Heights, *, relief_nm: float, frame_
 def _drift(draw: Draw, rows: int, *, relief_nm: float) -> NDArray[np.float64]:
     """Thermal drift and piezo creep along the slow axis: a decaying start and a random walk."""
     time = np.linspace(0, 1, rows)
-    start = draw.log("creep_share", 1e-3, 1.0) * relief_nm * draw.rng.choice([-1.0, 1.0])
+    start = draw.log("creep_share", 1e-3, 6.0) * relief_nm * draw.rng.choice([-1.0, 1.0])
     creep = start * np.exp(-time / draw.log("creep_time_share", 0.03, 1.0))
     walk = np.cumsum(draw.rng.standard_normal(rows)) / np.sqrt(rows)
-    return np.asarray(creep + draw.log("walk_share", 1e-3, 0.6) * relief_nm * walk)
+    return np.asarray(creep + draw.log("walk_share", 1e-4, 3.0) * relief_nm * walk)
 
 
 def _offsets(draw: Draw, rows: int, *, relief_nm: float, noise_nm: float) -> NDArray[np.float64]:
     """What each line starts with: white, with a few heavier steps that stay (as after a small slip)."""
-    spread = draw.log("line_offset_over_noise", 0.05, 6.0) * noise_nm
+    spread = draw.log("line_offset_over_noise", 0.02, 6.0) * noise_nm
     white = spread * draw.rng.standard_t(4, rows)
     slips = (draw.rng.random(rows) < draw.log("slips_per_line", 1e-4, 0.02)) * draw.rng.standard_normal(rows)
-    return np.asarray(white + draw.log("slip_share", 2e-3, 0.08) * relief_nm * np.cumsum(slips))
+    return np.asarray(white + draw.log("slip_share", 1e-3, 0.08) * relief_nm * np.cumsum(slips))
 
 
 def _hysteresis(draw: Draw, cols: int) -> NDArray[np.float64]:
     """Open-loop piezos pass the same point at other voltages: the retrace is displaced most in mid-line."""
-    most = draw.log("hysteresis_share", 1e-4, 0.012) * cols
+    most = draw.log("hysteresis_share", 1e-4, 0.03) * cols
     constant = draw.uniform("retrace_shift_px", -1.0, 1.0)
     across = np.linspace(-1, 1, cols)
     return np.asarray(constant + most * (1 - across**2))

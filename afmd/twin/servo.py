@@ -16,30 +16,43 @@ from numpy.typing import NDArray
 
 from afmd.twin.grid import Heights
 
+Setting = float | NDArray[np.float64]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Loop:
-    """Gains per pixel, saturation in nm of height, lags in pixels."""
+    """Gains per pixel, saturation in nm of height, lags in pixels; one value, or one for each line.
 
-    integral: float
-    proportional: float
-    free_nm: float
-    engaged_nm: float
-    cantilever_px: float
-    piezo_px: float
+    ``wave_px``: the period at which the loop rings, 0 where it does not: known to the mask, not to the loop.
+    """
+
+    integral: Setting
+    proportional: Setting
+    free_nm: Setting
+    engaged_nm: Setting
+    cantilever_px: Setting
+    piezo_px: Setting
+    wave_px: float = 0.0
+
+    @property
+    def falls_nm(self) -> Setting:
+        """How far the tip comes down in one pixel when it has lost the surface."""
+        return np.multiply(self.integral, self.free_nm)
 
 
-def follow(trace: Heights, retrace: Heights, noise: Heights, loop: Loop) -> tuple[Heights, Heights, Heights, Heights]:
+def follow(paths: Heights, noise: Heights, loop: Loop) -> tuple[Heights, Heights]:
     """Run the loop over one frame.
 
-    ``trace``, ``retrace``: (rows, cols) nm, the surface under the tip in *spatial* order. ``noise``: (2, rows, cols),
-    noise of the amplitude signal in nm. Returns new (trace heights, retrace heights, trace error, retrace error), nm,
-    spatial order; an error is positive where the tip is too far away.
+    ``paths``: (2, rows, cols) nm, the surface under the tip in trace and retrace, in *spatial* order. ``noise``: noise
+    of the amplitude signal in nm, the same shape. Returns new heights and amplitude errors, nm, the same shape and
+    order; an error is positive where the tip is too far away.
     """
-    path = np.concatenate([trace + noise[0], (retrace + noise[1])[:, ::-1]], axis=1).T
+    under = paths + noise
+    path = np.concatenate([under[0], under[1, :, ::-1]], axis=1).T
     z, error = _run(np.ascontiguousarray(path), loop)
-    cols = trace.shape[1]
-    return z[:cols].T, z[cols:].T[:, ::-1], error[:cols].T, error[cols:].T[:, ::-1]
+    cols = paths.shape[2]
+    heights, errors = (np.stack([v[:cols].T, v[cols:][::-1].T]) for v in (z, error))
+    return heights, errors
 
 
 def _run(path: Heights, loop: Loop) -> tuple[Heights, Heights]:
@@ -48,16 +61,18 @@ def _run(path: Heights, loop: Loop) -> tuple[Heights, Heights]:
     amplitude = np.zeros_like(z)
     gap = np.empty_like(z)
     heights, errors = np.empty_like(path), np.empty_like(path)
+    pressed, push = np.negative(loop.engaged_nm), np.negative(loop.proportional)
     cantilever, piezo = _catch_up(loop.cantilever_px), _catch_up(loop.piezo_px)
     for step, under in enumerate(path):
         np.subtract(z, under, out=gap)
-        np.clip(gap, -loop.engaged_nm, loop.free_nm, out=gap)
+        np.maximum(gap, pressed, out=gap)
+        np.minimum(gap, loop.free_nm, out=gap)
         gap -= amplitude
         gap *= cantilever
         amplitude += gap
         np.multiply(amplitude, loop.integral, out=gap)
         held -= gap
-        np.multiply(amplitude, -loop.proportional, out=gap)
+        np.multiply(amplitude, push, out=gap)
         gap += held
         gap -= z
         gap *= piezo
@@ -67,9 +82,9 @@ def _run(path: Heights, loop: Loop) -> tuple[Heights, Heights]:
     return heights, errors
 
 
-def _catch_up(lag_px: float) -> float:
+def _catch_up(lag_px: Setting) -> Setting:
     """Share of a difference that a first-order lag makes good in one pixel."""
-    return float(1.0 - np.exp(-1.0 / lag_px)) if lag_px > 0 else 1.0
+    return -np.expm1(-1.0 / np.maximum(lag_px, 1e-3))
 
 
 def steepest_falls(path: Heights, share: float) -> float:

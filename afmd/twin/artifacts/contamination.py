@@ -47,20 +47,24 @@ def debris_pickup(draw: Draw, scene: Scene, seen: Heights) -> Spoilt:
 
 def smear(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
     """A sticky tip lags off high places: tails that decay exponentially, on the far side of either pass."""
-    length = scene.share(draw, "length_share", 0.008, 0.12) * scene.shape[1]
+    length = scene.share(draw, "length_share", 0.01, 0.15) * scene.shape[1]
     start, stop = _rows_touched(draw, scene)
     keep = float(np.exp(-1.0 / max(length, 1.0)))
+    sticky = draw.uniform("sticky", 0.3, 1.0)
     result = paths.copy()
-    result[0, start:stop] = _tailed(paths[0, start:stop], keep)
-    result[1, start:stop] = _tailed(paths[1, start:stop, ::-1], keep)[:, ::-1]
+    result[0, start:stop] = _tailed(paths[0, start:stop], keep, sticky)
+    result[1, start:stop] = _tailed(paths[1, start:stop, ::-1], keep, sticky)[:, ::-1]
     return Spoilt(result)
 
 
-def _tailed(path: Heights, keep: float) -> Heights:
-    tailed = np.ascontiguousarray(path.T)
-    for step in range(1, len(tailed)):
-        tailed[step] += np.maximum(tailed[step - 1] - tailed[step], 0) * keep
-    return np.asarray(tailed.T)
+def _tailed(path: Heights, keep: float, sticky: float) -> Heights:
+    """Each fall leaves the share ``sticky`` of itself behind, which fades by ``keep`` a pixel; a rise eats it."""
+    steps = np.diff(np.ascontiguousarray(path.T), axis=0)
+    falls, rises = np.maximum(-steps, 0) * sticky, np.maximum(steps, 0)
+    tail = np.zeros((len(steps) + 1, steps.shape[1]))
+    for step in range(len(steps)):
+        tail[step + 1] = np.maximum((tail[step] + falls[step]) * keep - rises[step], 0)
+    return np.asarray(path + tail.T)
 
 
 def _rows_touched(draw: Draw, scene: Scene) -> tuple[int, int]:
@@ -82,8 +86,16 @@ def _with_ghost(draw: Draw, scene: Scene, seen: Heights) -> Heights:
 
 
 def _worn(draw: Draw, scene: Scene) -> Heights:
-    """The surface imaged by an apex that reaches some pixels to each side where it goes half the relief down."""
-    reach_nm = scene.share(draw, "reach_share", 0.008, 0.08) * scene.shape[1] * scene.grid.pixel_nm
-    radius = max(reach_nm**2 / scene.relief_nm, 1.5 * scene.tip.radius_nm)
+    """The surface imaged by a worn apex, and by the crumbs that stick to it: every feature shows the same shape.
+
+    The apex reaches some pixels to each side where it goes half the relief down.
+    """
+    reach_px = scene.share(draw, "reach_share", 0.006, 0.07) * scene.shape[1]
+    radius = max((reach_px * scene.grid.pixel_nm) ** 2 / scene.relief_nm, 1.5 * scene.tip.radius_nm)
     draw.values["radius_nm"] = round(radius, 3)
-    return imaged_by(scene.tip.blunter(radius), scene.surface, scene.grid)
+    seen = imaged_by(scene.tip.blunter(radius), scene.surface, scene.grid)
+    for _ in range(draw.integer("crumbs", 0, 3)):
+        down, across = draw.rng.normal(0, 0.8 * reach_px, 2)
+        lower = draw.rng.uniform(0.0, 0.4) * scene.relief_nm
+        seen = np.maximum(seen, shifted(scene.imaged, down, across) - lower)
+    return seen

@@ -5,7 +5,6 @@ where a wave passes through zero.
 from dataclasses import replace
 
 import numpy as np
-from scipy import special
 
 from afmd.twin.artifacts.scene import Scene, Spoilt
 from afmd.twin.draw import Draw
@@ -15,7 +14,7 @@ from afmd.twin.servo import Loop
 
 
 def ripple(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
-    """Optical interference between the light off the lever and off the sample: a smooth wave across the frame."""
+    """Optical interference of light off the lever and off the sample: a smooth wave across the frame."""
     rows, cols = scene.shape
     angle = draw.choice("near", (0.0, 90.0)) + draw.rng.normal(0, 1) * draw.log("turn_deg", 1, 40)
     period = draw.log("period_share", 0.04, 0.7)
@@ -44,7 +43,7 @@ def mains(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
     time = np.arange(rows * 2 * cols).reshape(rows, 2 * cols)
     wobble = np.cumsum(draw.rng.standard_normal((rows, 1)), axis=0) * draw.log("wobble", 1e-3, 0.05)
     wave = np.sin(2 * np.pi * (per_pixel * time + wobble + draw.rng.random()))
-    envelope = 0.4 * scene.amplitude(draw) * _gate(draw, rows, always=0.6)
+    envelope = 0.4 * scene.amplitude(draw) * scene.gate(draw, whole=0.6)[:, None]
     return Spoilt(heights + split_passes(wave * envelope), envelope=np.broadcast_to(envelope, (rows, cols)))
 
 
@@ -56,7 +55,7 @@ def burst(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
     spectrum = np.fft.rfft(noise, axis=1)
     ring = np.exp(-(((np.fft.rfftfreq(2 * cols) * period - 1) / draw.uniform("band", 0.1, 0.6)) ** 2) / 2)
     wave = np.fft.irfft(spectrum * ring, n=2 * cols, axis=1)
-    envelope = 0.6 * scene.amplitude(draw) * _gate(draw, rows, always=0.0)
+    envelope = 0.6 * scene.amplitude(draw) * scene.gate(draw, whole=0.0)[:, None]
     return Spoilt(
         heights + split_passes(wave / wave.std() * envelope), envelope=np.broadcast_to(envelope, (rows, cols))
     )
@@ -64,7 +63,7 @@ def burst(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
 
 def spike(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
     """Electrical or acoustic hits: single pixels, some with a short tail in the direction of motion."""
-    count = max(3, int(scene.share(draw, "pixel_share", 2e-4, 0.025) * np.prod(scene.shape)))
+    count = max(3, int(scene.share(draw, "pixel_share", 3e-4, 0.04) * np.prod(scene.shape)))
     height, up = scene.amplitude(draw), draw.uniform("up_share", 0.5, 1.0)
     tail = draw.log("tail_px", 0.2, 2.0)
     result = heights.copy()
@@ -81,16 +80,21 @@ def spike(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
 def ringing(draw: Draw, scene: Scene, loop: Loop) -> Loop:
     """Gain too high against the lags: the loop rings after every edge, and sings on the noise.
 
-    The lag's pole radius ρ and period P fix lag and gain: 1 - c = ρ², 2 - c - g c = 2 ρ cos(2π / P).
+    The pole's radius ρ and the period P fix lag and gain: 1 - c = ρ², 2 - c - g c = 2 ρ cos(2π / P), where c is the
+    share that the lag makes good in one pixel and g the integral gain.
     """
     period = draw.log("period_px", 3.5, 22)
-    damping = float(0.25 * (0.012 / 0.25) ** scene.severity) * draw.log("damping_spread", 0.7, 1.4)
+    damping = float(0.3 * (0.03 / 0.3) ** scene.severity) * draw.log("damping_spread", 0.8, 1.3)
     radius = float(np.exp(-2 * np.pi * damping / period))
     catch_up = 1 - radius**2
     integral = (2 - catch_up - 2 * radius * np.cos(2 * np.pi / period)) / catch_up
     draw.values["damping"] = round(damping, 6)
-    lag = -1.0 / np.log(1 - catch_up)
-    return replace(loop, integral=float(integral), proportional=0.0, cantilever_px=float(lag), piezo_px=0.0)
+    on = scene.gate(draw, whole=0.6) > 0.5
+    return replace(
+        loop, integral=np.where(on, integral, loop.integral), proportional=np.where(on, 0.0, loop.proportional),
+        cantilever_px=np.where(on, -1.0 / np.log(1 - catch_up), loop.cantilever_px),
+        piezo_px=np.where(on, 0.0, loop.piezo_px), wave_px=period,
+    )  # fmt: skip
 
 
 def start_drift(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
@@ -114,12 +118,3 @@ def saturation(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
     if draw.chance("low_end", 0.35):
         return Spoilt(np.maximum(heights, np.quantile(heights[0], share)))
     return Spoilt(np.minimum(heights, limit))
-
-
-def _gate(draw: Draw, rows: int, *, always: float) -> Heights:
-    """A smooth envelope over the lines: the whole frame, or one stretch of it; shape (rows, 1)."""
-    if draw.chance("whole_frame", always):
-        return np.ones((rows, 1))
-    centre, half = draw.uniform("centre_share", 0.0, 1.0) * rows, draw.log("half_share", 0.02, 0.25) * rows
-    away = np.abs(np.arange(rows) - centre) / half
-    return np.asarray(special.expit((1 - away) * draw.log("edge", 3, 40)))[:, None]

@@ -5,11 +5,14 @@ from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from afmd.twin.draw import Draw
 from afmd.twin.grid import Grid, Heights, Mask
 from afmd.twin.servo import Loop
 from afmd.twin.tip import Tip
+
+MOVED_OVER_NOISE, MOVED_OVER_RELIEF = 3.0, 0.02
 
 
 class Stage(Enum):
@@ -52,15 +55,29 @@ class Scene:
         """Rows and columns of the frame."""
         return self.grid.rows - 2 * self.grid.margin_rows, self.grid.cols - 2 * self.grid.margin_cols
 
+    @property
+    def threshold_nm(self) -> float:
+        """From how far on a pixel counts as moved: above the noise, and more than any filling would get wrong."""
+        return max(MOVED_OVER_NOISE * self.noise_nm, MOVED_OVER_RELIEF * self.relief_nm)
+
     def amplitude(self, draw: Draw, name: str = "amplitude_nm") -> float:
-        """A height in nm: at severity 0 just above the noise, at 1 as high as the relief, even in the logarithm."""
-        faint, strong = 2.0 * self.noise_nm, max(1.2 * self.relief_nm, 12 * self.noise_nm)
+        """A height in nm: at severity 0 about the mask's threshold, at 1 as high as the relief, log-even."""
+        faint, strong = 1.2 * self.threshold_nm, max(1.2 * self.relief_nm, 12 * self.noise_nm)
         return draw.log("strength", 0.7, 1.4) * self._kept(draw, name, float(faint * (strong / faint) ** self.severity))
 
     def share(self, draw: Draw, name: str, low: float, high: float) -> float:
         """A share that grows with severity, even in the logarithm, times a draw between 1/2 and 2."""
         middle = float(low * (high / low) ** self.severity)
         return self._kept(draw, name, float(np.clip(middle * draw.log(f"{name}_spread", 0.5, 2.0), low, high)))
+
+    def gate(self, draw: Draw, *, whole: float) -> NDArray[np.float64]:
+        """A smooth envelope over the lines, (rows,), 0..1: with chance ``whole`` all of them, else one stretch."""
+        rows = self.shape[0]
+        if draw.chance("whole_frame", whole):
+            return np.ones(rows)
+        half = max(draw.log("half_share", 0.02, 0.3) * rows, 2.0)
+        away = np.abs(np.arange(rows) - draw.uniform("centre_share", 0.0, 1.0) * rows) / half
+        return np.asarray(special.expit((1 - away) * draw.log("edge", 3, 40)))
 
     @staticmethod
     def _kept(draw: Draw, name: str, value: float) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from afmd.twin.artifacts.scene import Scene, Spoilt
 from afmd.twin.draw import Draw
 from afmd.twin.grid import Heights
-from afmd.twin.servo import Loop, steepest_falls
+from afmd.twin.servo import Loop
 
 
 def lost_lines(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
@@ -20,7 +20,7 @@ def lost_lines(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
     height = scene.amplitude(draw)
     faithful = draw.uniform("faithful", 0.0, 0.8)
     thick = draw.log("thickness_lines", 1, 4)
-    for first in _lines(draw, rows, max(1, int(scene.share(draw, "lines_share", 0.006, 0.12) * rows / thick))):
+    for first in _lines(draw, rows, max(1, int(scene.share(draw, "lines_share", 0.006, 0.15) * rows / thick))):
         for row in range(first, min(first + 1 + int(draw.rng.exponential(thick - 1)), rows)):
             for way in (0, 1):
                 _lose(draw, result[way, row], height=height, faithful=faithful)
@@ -28,21 +28,23 @@ def lost_lines(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
 
 
 def lift_off(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
-    """For some lines the tip flies: the recorded height wanders smoothly above the surface."""
+    """For some lines the tip flies, or touches now and then: the recorded height wanders above the surface."""
     rows, cols = paths.shape[1:]
     result = paths.copy()
-    count = max(2, int(scene.share(draw, "lines_share", 0.015, 0.3) * rows))
-    start = int(draw.uniform("start_share", 0.0, 0.95) * (rows - count))
-    level = float(np.quantile(paths[0, start : start + count], draw.uniform("level_quantile", 0.5, 1.0)))
-    height = scene.amplitude(draw)
-    left = draw.uniform("from_share", -0.4, 0.6) * cols + np.cumsum(draw.rng.standard_normal(count)) * 0.02 * cols
-    width = draw.log("width_share", 0.15, 1.5) * cols
+    count = max(2, int(scene.share(draw, "lines_share", 0.015, 0.35) * rows))
+    start = int(draw.uniform("start_share", 0.0, 0.98) * (rows - count))
+    level = float(np.quantile(paths[0, start : start + count], draw.uniform("level_quantile", 0.4, 1.0)))
+    height, faithful = scene.amplitude(draw), draw.uniform("faithful", 0.0, 0.6)
+    left = draw.uniform("from_share", -0.6, 0.6) * cols + _walk(draw, count) * draw.log("ragged", 0.03, 0.5) * cols
+    width = draw.log("width_share", 0.2, 2.0) * cols + _walk(draw, count) * 0.2 * cols
+    across = np.arange(cols)[None, :]
+    inside = (across >= left[:, None]) & (across < (left + width)[:, None])
+    streaky = draw.log("streaky", 0.02, 0.4) * height
+    wander = draw.log("wander", 0.03, 0.4) * height
     for way in (0, 1):
-        wander = _wander(draw, count, cols) * draw.log("wander_share", 0.03, 0.3) * height
-        flies = level + height + wander
-        across = np.arange(cols)[None, :]
-        inside = (across >= left[:, None]) & (across < left[:, None] + width)
         block = result[way, start : start + count]
+        flies = level + height + _wander(draw, count, cols) * wander
+        flies = flies + streaky * draw.rng.standard_normal((count, 1)) + faithful * (block - level)
         np.copyto(block, np.maximum(block, flies), where=inside)
     return Spoilt(result)
 
@@ -63,11 +65,9 @@ def jump(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
 
 def parachute(draw: Draw, scene: Scene, loop: Loop) -> Loop:
     """Behind steep falls the tip comes down at its constant rate, integral gain × (A0 - A_set): too slow here."""
-    fall = steepest_falls(scene.grid.row_cropped(scene.imaged), draw.uniform("fall_quantile", 0.9, 0.995))
-    slow = float(0.5 * (0.02 / 0.5) ** scene.severity) * draw.log("slowness_spread", 0.6, 1.6)
-    rate = max(fall * slow, 1e-3 * scene.relief_nm)
+    tail = scene.share(draw, "tail_share", 0.025, 0.6) * scene.shape[1]
+    rate = np.where(scene.gate(draw, whole=0.6) > 0.5, np.minimum(scene.relief_nm / tail, loop.falls_nm), loop.falls_nm)
     integral = loop.integral * draw.log("integral_share", 0.3, 1.0)
-    draw.values["fall_nm_per_px"] = round(rate, 6)
     return replace(loop, integral=integral, free_nm=rate / integral)
 
 
@@ -77,7 +77,7 @@ def scar(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
     result = paths.copy()
     height, up = scene.amplitude(draw), draw.uniform("up_share", 0.5, 1.0)
     length = draw.log("length_share", 0.01, 0.2) * scene.shape[1]
-    count = max(2, int(scene.share(draw, "scars_per_line", 0.02, 0.5) * rows))
+    count = max(2, int(scene.share(draw, "scars_per_line", 0.02, 1.2) * rows))
     thick = draw.log("thickness_lines", 1.0, 2.5)
     for way in (0, 1):
         for row, col in _steep_places(draw, paths[way], count):
@@ -89,22 +89,41 @@ def scar(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
 
 
 def drag(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
-    """Something loose is pushed along: ragged streaks over several lines behind it, and it is gone below."""
+    """Something loose is pushed along: ragged streaks over several lines behind it, and below it is gone."""
     rows = paths.shape[1]
     result = paths.copy()
     height = scene.amplitude(draw)
     length = draw.log("length_share", 0.04, 0.5) * scene.shape[1]
-    count = max(1, int(scene.share(draw, "pieces", 1.0, 14)))
     lines = draw.log("lines_each", 2, 14)
-    for row, col in _steep_places(draw, paths[0], count):
-        for step in range(1 + int(draw.rng.exponential(lines))):
-            if row + step >= rows or draw.rng.random() < 0.15:
-                continue
-            for way, away in ((0, 1), (1, -1)):
-                own, tall = max(2, int(length * draw.rng.exponential(1.0))), height * draw.rng.uniform(0.3, 1.0)
-                at = col + int(draw.rng.normal(0, 2))
-                _streak(result[way, row + step : row + step + 1], at, own, tall, away=away, flat=0.15)
+    gone = draw.uniform("gone", 0.0, 1.0)
+    places = _steep_places(draw, paths[0], max(1, int(scene.share(draw, "pieces", 1.0, 25))))
+    for row, col in places:
+        bottom = min(row + 1 + int(draw.rng.exponential(lines)), rows)
+        if draw.rng.random() < gone:
+            _remove(draw, scene, result, row=row, col=col)
+        for at in range(row, bottom):
+            if draw.rng.random() < 0.85:
+                _pushed(draw, result[:, at : at + 1], col + int(draw.rng.normal(0, 2)), length, height)
     return Spoilt(result)
+
+
+def _pushed(draw: Draw, line: Heights, col: int, length: float, height: float) -> None:
+    for way, away in ((0, 1), (1, -1)):
+        own, tall = max(2, int(length * draw.rng.exponential(1.0))), height * draw.rng.uniform(0.3, 1.0)
+        _streak(line[way], col, own, tall, away=away, flat=0.15)
+
+
+def _remove(draw: Draw, scene: Scene, paths: Heights, *, row: int, col: int) -> None:
+    """From this line on the rest of the feature at ``col`` is missing: the ground runs straight through below it."""
+    cols = paths.shape[2]
+    feature = scene.grid.row_cropped(scene.feature)
+    half = int(draw.rng.uniform(0.02, 0.08) * cols)
+    left, right = max(col - half, 0), min(col + half, cols - 1)
+    bottom = min(row + 2 * half, paths.shape[1])
+    window = paths[:, row:bottom, left:right]
+    share = np.linspace(0, 1, right - left)
+    ground = window[..., :1] * (1 - share) + window[..., -1:] * share
+    np.copyto(window, np.minimum(window, ground), where=feature[row:bottom, left:right])
 
 
 def _lines(draw: Draw, rows: int, count: int) -> NDArray[np.int64]:
@@ -128,8 +147,13 @@ def _lose(draw: Draw, line: Heights, *, height: float, faithful: float) -> None:
             part[:] = level + faithful * (part - level) + state * height * draw.rng.uniform(0.6, 1.2)
 
 
+def _walk(draw: Draw, count: int) -> NDArray[np.float64]:
+    """A random walk of unit spread."""
+    return np.asarray(np.cumsum(draw.rng.standard_normal(count)) / np.sqrt(count))
+
+
 def _wander(draw: Draw, rows: int, cols: int) -> Heights:
-    walk = np.cumsum(draw.rng.standard_normal((rows, 1)), axis=0) / np.sqrt(rows)
+    walk = _walk(draw, rows)[:, None]
     phase = draw.rng.random((rows, 1)) * 0.5 + draw.rng.random()
     return np.asarray(walk + np.sin(2 * np.pi * (np.arange(cols)[None, :] / cols * draw.rng.uniform(0.3, 2) + phase)))
 

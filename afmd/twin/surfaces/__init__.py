@@ -46,4 +46,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
     }
 )
 
+EXACT = frozenset({"hex_grating", "square_grating", "line_grating", "primitives"})
+"""Families whose geometry is exact: made by lithography, or a published definition."""
+
 SURFACES: tuple[str, ...] = tuple(FAMILIES)

@@ -26,7 +26,9 @@ def fibres(draw: Draw, grid: Grid) -> Surface:
     persistence = draw.log("persistence_share", 0.3, 20) * grid.frame_nm
     length = draw.log("length_share", 0.3, 3.0) * grid.frame_nm
     for place in places(draw.rng, grid, draw.integer("count", 3, 45)):
-        path = wormlike_chain(draw.rng, length_nm=length, persistence_nm=persistence, step_nm=0.5 * grid.pixel_nm)
+        path = wormlike_chain(
+            draw.rng, length_nm=length, persistence_nm=persistence, step_nm=max(0.5 * grid.pixel_nm, 0.25 * radius)
+        )
         size = np.exp(0.15 * draw.rng.standard_normal())
         path = place + path - path[len(path) // 2]
         draw_chain(heights, grid, path, radius_nm=radius * size, height_nm=height * size, lift=0.8)
@@ -41,7 +43,9 @@ def worms(draw: Draw, grid: Grid) -> Surface:
     length = radius * draw.log("length_over_radius", 8, 30)
     count = int(1.2 * np.prod(grid.size_nm) / (length * 2 * radius))
     for place in places(draw.rng, grid, min(count, 900)):
-        path = wormlike_chain(draw.rng, length_nm=length, persistence_nm=length, step_nm=0.7 * grid.pixel_nm)
+        path = wormlike_chain(
+            draw.rng, length_nm=length, persistence_nm=length, step_nm=max(0.5 * grid.pixel_nm, 0.25 * radius)
+        )
         size = np.exp(0.2 * draw.rng.standard_normal())
         draw_chain(heights, grid, place + path, radius_nm=radius * size, height_nm=height * size, lift=0.35)
     return Surface(heights, np.zeros(grid.shape, dtype=bool))
