@@ -50,15 +50,16 @@ def restore(
         )
     with watch("smooth"):
         restored = smooth.inside(filled.heights, touched, sigma=params.sigma)
+        sigma = np.hypot(filled.sigma, restored - filled.heights)
     with watch("quality"):
         figures = quality.assess(
-            scan.heights, flattened, restored, mask=masks.final, touched=touched, sigma=filled.sigma,
+            scan.heights, flattened, restored, mask=masks.final, touched=touched, sigma=sigma,
             pixel_nm=scan.pixel_nm, retrace_raw=scan.retrace, label=found.label, abstained=found.abstained,
             refusal=refusal,
         )  # fmt: skip
     return Restoration(
         label=found.label, probabilities=found.probabilities, abstained=found.abstained, raw_mask=masks.raw,
         mask=masks.final, excluded=excluded, flattened=flattened, restored=restored, touched=touched,
-        sigma=filled.sigma, quality=figures, params=params, classifier=found.backend, segmenter=seen.backend,
+        sigma=sigma, quality=figures, params=params, classifier=found.backend, segmenter=seen.backend,
         timings_ms=watch.timings_ms(), refusal=refusal,
     )  # fmt: skip

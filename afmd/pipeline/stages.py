@@ -41,7 +41,7 @@ def levelled(
 def refused(spoilt: NDArray[np.bool_], *, params: Params) -> str:
     """Return why a scan is not restored, or nothing where it may be."""
     share = float(spoilt.mean())
-    if share <= params.refuse:
+    if share <= params.refuse and share < 1:
         return ""
     return (
         f"{share:.0%} of the scan is spoilt, more than the {params.refuse:.0%} allowed: what is left would be "

@@ -1,0 +1,71 @@
+"""The surface's own statistics: how alike two heights are at a given distance, along both axes.
+
+Rule: the table comes from a power spectrum, so that no combination of heights has a negative variance.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+TILE = 256
+TILES_EACH_WAY = 3
+LONGEST_LAG = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Covariance:
+    """``correlation``: float64 (lags down, lags across), 1 at no lag. ``variance``: nm². ``noise``: share of the
+    variance that two neighbouring pixels do not have in common, which is measurement noise or cannot be told from it.
+    """
+
+    correlation: NDArray[np.float64]
+    variance: float
+    noise: float
+
+    def between(self, down: NDArray[np.integer], across: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Return the correlation of heights so many pixels apart; beyond the table its last value holds."""
+        rows, cols = self.correlation.shape
+        place = np.minimum(np.abs(down), rows - 1) * cols + np.minimum(np.abs(across), cols - 1)
+        return np.asarray(np.take(self.correlation, place))
+
+
+def estimated(frame: NDArray[np.float32]) -> Covariance:
+    """Estimate from a frame without holes, float32 (rows, cols) nm.
+
+    The mean power spectrum of even extensions of tiles (a cosine transform: no step at the borders, which would look
+    like roughness) is turned back into correlations by Wiener's and Khinchin's theorem.
+    """
+    corners = [_starts(side) for side in frame.shape]
+    side = [min(TILE, length) for length in frame.shape]
+    power = np.zeros(side)
+    for top in corners[0]:
+        for left in corners[1]:
+            tile = frame[top : top + side[0], left : left + side[1]]
+            power += np.square(fft.dctn(tile - tile.mean(), norm="ortho"))
+    power /= len(corners[0]) * len(corners[1]) * power.size
+    down, across = (_cosines(length) for length in side)
+    table = down @ power @ across.T
+    variance = float(table[0, 0])
+    if variance <= 0:
+        return Covariance(np.ones((1, 1)), 0.0, 0.0)
+    correlation = table / variance
+    return Covariance(correlation, variance, _noise_share(correlation))
+
+
+def _starts(length: int) -> NDArray[np.intp]:
+    """Return where tiles begin along a side: spread evenly, overlapping only where they must."""
+    count = min(TILES_EACH_WAY, max(1, length // TILE))
+    return np.linspace(0, max(length - TILE, 0), count).astype(np.intp)
+
+
+def _cosines(length: int) -> NDArray[np.float64]:
+    lags = np.arange(min(LONGEST_LAG + 1, length))
+    return np.asarray(np.cos(np.pi / length * np.outer(lags, np.arange(length))))
+
+
+def _noise_share(correlation: NDArray[np.float64]) -> float:
+    """Return what is missing to 1 where the correlation is drawn straight from lags 2 and 1 to 0, at its least."""
+    gaps = [1 - (2 * line[1] - line[2]) for line in (correlation[:, 0], correlation[0]) if len(line) > 2]
+    return float(np.clip(min(gaps, default=0.0), 0.0, 1.0))

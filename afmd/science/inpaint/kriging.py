@@ -1,0 +1,134 @@
+"""Kriging across gaps: the best linear prediction of each masked pixel from the data at the edges of its hole.
+
+Rule: data are read, never changed. What a cluster of points finds masked is a first guess; a second sweep uses the
+first one's result there.
+
+Ordinary kriging (Matheron 1963) with the covariance of the surface itself. How far a prediction can be trusted is
+learnt on the side: the mask, moved elsewhere, makes trial holes whose truth is known (see ``sigma``).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.science.inpaint.canvas import TINY, Canvas
+from afmd.science.inpaint.covariance import Covariance, estimated
+from afmd.science.inpaint.gaps import Heights, Mask, reach
+from afmd.science.inpaint.places import Edges, Places, nearer_first, places
+
+CHUNK = 1 << 16
+RESTS_ON_GUESSES = 0.05
+TRIAL_PIXELS = 4000
+MOVED = (0.382, 0.236)
+"""How far the mask is moved for its trial holes, in frame heights and widths: far from any simple fraction."""
+
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What is predicted of n pixels, each float32 (n,).
+
+    ``values``: nm. ``variance``: nm², of the error as the covariance has it, noise of the pixel itself included.
+    ``contrast``: the spread of the points that the prediction rests on over the expected one; above 1 near steps.
+    ``guessed``: how much of the weight rests on points that are masked themselves.
+    """
+
+    values: Values
+    variance: Values
+    contrast: Values
+    guessed: Values
+
+    def part(self, where: slice) -> "Predictions":
+        """Return the predictions of some of the pixels."""
+        return Predictions(self.values[where], self.variance[where], self.contrast[where], self.guessed[where])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kriged:
+    """Predictions of the masked pixels, in row-major order, and of trial pixels, with the ``truth`` of the latter."""
+
+    filled: Predictions
+    trial: Predictions
+    truth: Values
+    covariance: Covariance
+
+
+def kriged(heights: Heights, mask: Mask) -> Kriged:
+    """Predict every masked pixel of ``heights``, float32 (rows, cols) nm; some pixels are masked, not all."""
+    trial = trial_holes(mask)
+    both = mask | trial
+    seen = reach(mask), reach(both)[:, trial[both]]
+    canvas = Canvas(heights, mask)
+    origin = canvas.origin(mask)
+    canvas.prime(origin, seen[0])
+    covariance = estimated(canvas.frame())
+    edges = nearer_first(np.concatenate(seen, axis=1))
+    kinds = tuple(places(edges, covariance)) if covariance.variance > 0 else ()
+    filled = _Sweeps(canvas, origin, edges, first=0).run(kinds, covariance)
+    canvas.flat[origin] = filled.values
+    trials = canvas.origin(trial)
+    canvas.prime(trials, seen[1])
+    tried = _Sweeps(canvas, trials, edges, first=origin.size).run(kinds, covariance)
+    return Kriged(filled, tried, heights[trial], covariance)
+
+
+def trial_holes(mask: Mask) -> Mask:
+    """Return the mask moved elsewhere, less what is masked there, cut to the rows that hold enough of it."""
+    moved = np.roll(mask, [round(share * side) for share, side in zip(MOVED, mask.shape, strict=True)], axis=(0, 1))
+    moved &= ~mask
+    moved[np.cumsum(np.count_nonzero(moved, axis=1)) > TRIAL_PIXELS] = False
+    return moved
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sweeps:
+    """The pixels at ``origin`` on a canvas, which are numbers ``first`` and on among those of the edges."""
+
+    canvas: Canvas
+    origin: NDArray[np.intp]
+    edges: Edges
+    first: int
+
+    def run(self, kinds: tuple[Places, ...], covariance: Covariance) -> Predictions:
+        """Predict once from data and guesses, and again, with the results for guesses, what rests on guesses."""
+        found = _unseen(self.canvas.flat[self.origin])
+        for place, which in self._own(kinds):
+            self._first(found, place, which, np.float32(covariance.variance))
+        self.canvas.flat[self.origin] = found.values
+        for place, members in self._own(kinds):
+            which = members[found.guessed[place.members[members] - self.first] > RESTS_ON_GUESSES]
+            points = np.take(self.canvas.flat, self._index(place, which))
+            at = place.members[which] - self.first
+            found.values[at] = np.einsum("nk,nk->n", points, place.weights[place.kind[which]])
+        found.variance[:] *= np.float32(covariance.variance)
+        return found
+
+    def _own(self, kinds: tuple[Places, ...]) -> Iterator[tuple[Places, NDArray[np.intp]]]:
+        """Yield each place with its members among these pixels, not too many at a time."""
+        for place in kinds:
+            begin, end = np.searchsorted(place.members, [self.first, self.first + self.origin.size])
+            for start in range(begin, end, CHUNK):
+                yield place, np.arange(start, min(start + CHUNK, end))
+
+    def _index(self, place: Places, which: NDArray[np.intp]) -> NDArray[np.intp]:
+        return self.canvas.index(place, which, self.origin[place.members[which] - self.first], self.edges)
+
+    def _first(self, found: Predictions, place: Places, which: NDArray[np.intp], variance: np.float32) -> None:
+        at, kind = place.members[which] - self.first, place.kind[which]
+        index, weights = self._index(place, which), place.weights[kind]
+        points = np.take(self.canvas.flat, index)
+        value = np.einsum("nk,nk->n", points, weights)
+        points -= value[:, None]
+        spread = np.einsum("nk,nk->n", points, points) / np.float32(points.shape[1])
+        found.values[at] = value
+        found.variance[at] = place.variance[kind]
+        found.contrast[at] = np.sqrt(spread / np.maximum(place.spread[kind] * variance, TINY))
+        found.guessed[at] = np.einsum("nk,nk->n", np.abs(weights), np.take(self.canvas.guess, index))
+
+
+def _unseen(values: Values) -> Predictions:
+    """Return what is said of pixels that see no data: the guess, with the whole surface's variance."""
+    return Predictions(values, np.ones_like(values), np.ones_like(values), np.zeros_like(values))

@@ -1,0 +1,49 @@
+"""The standard deviation of every filled pixel. Rule: it is measured on trial holes in the same scan.
+
+Kriging's own variance is right on average for a Gaussian surface. Real ones have flat ground and steep edges, and holes
+have ragged borders. So the errors in trial holes of the same shapes are compared with what kriging expected, by how
+much it expected, by how much of the prediction rests on guesses, and by the contrast of the data around.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from afmd.science.inpaint.kriging import Kriged, Predictions, Values
+
+FEWEST = 100
+BINS = 8
+COVERED, COVERED_SIGMAS = 0.90, 1.645
+"""The share of errors that must lie within so many standard deviations."""
+LEAST_KEPT = 0.1
+TINY = 1e-9
+
+
+def standard_deviation(guess: Kriged) -> Values:
+    """Return σ in nm of each filled pixel's surface height, float32 (n,): 90 % of errors lie within 1.645 σ."""
+    sigma, trial_sigma = np.sqrt(guess.filled.variance), np.sqrt(guess.trial.variance)
+    errors = np.abs(guess.trial.values - guess.truth)
+    if len(errors) >= FEWEST:
+        for feature in FEATURES:
+            curve = _curve(feature(guess.trial), errors / np.maximum(trial_sigma, TINY))
+            sigma, trial_sigma = sigma * curve(feature(guess.filled)), trial_sigma * curve(feature(guess.trial))
+    total = np.square(sigma)
+    noise = np.float32(guess.covariance.noise * guess.covariance.variance)
+    return np.sqrt(np.maximum(total - noise, np.float32(LEAST_KEPT) * total)).astype(np.float32)
+
+
+FEATURES: tuple[Callable[[Predictions], Values], ...] = (
+    lambda of: np.log(of.variance + TINY),
+    lambda of: of.guessed,
+    lambda of: np.log(of.contrast + TINY),
+)
+"""What the factor on kriging's own σ depends on; each is measured after the ones before have been applied."""
+
+
+def _curve(feature: Values, excess: Values) -> Callable[[Values], Values]:
+    """Return the function of a feature that gives the 90 % quantile of the excess over 1.645, from equal bins."""
+    order = np.argsort(feature)
+    parts = np.array_split(order, min(BINS, len(order) // FEWEST))
+    middle = [float(np.median(feature[part])) for part in parts]
+    level = [float(np.quantile(excess[part], COVERED)) / COVERED_SIGMAS for part in parts]
+    return lambda wanted: np.interp(wanted, middle, level).astype(np.float32)
