@@ -109,10 +109,20 @@ def fractal_field(rng: np.random.Generator, grid: Grid, *, hurst: float, rolloff
     return field(rng, grid, q ** (-1.0 - hurst))
 
 
-def band_field(rng: np.random.Generator, grid: Grid, *, period_nm: float, width: float) -> Heights:
-    """A field of one dominant period; ``width`` is the relative width of the ring in the spectrum."""
-    q = wavenumbers(grid) * period_nm
-    return field(rng, grid, np.exp(-(((q - 1) / width) ** 2) / 2))
+def band_field(
+    rng: np.random.Generator, grid: Grid, *, period_nm: float, width: float, heading: tuple[float, float] | None = None
+) -> Heights:
+    """A field of one dominant period; ``width`` is the relative width of the ring in the spectrum.
+
+    ``heading``: direction of the waves in rad and its spread, or None where all directions are alike.
+    """
+    ring = np.exp(-(((wavenumbers(grid) * period_nm - 1) / width) ** 2) / 2)
+    if heading is not None:
+        rows, cols = fast_shape(grid)
+        angle = np.arctan2(fft.fftfreq(rows, grid.down_nm)[:, None], fft.rfftfreq(cols, grid.across_nm)[None, :])
+        off = np.abs((angle - heading[0] + np.pi / 2) % np.pi - np.pi / 2)
+        ring = ring * np.exp(-((off / heading[1]) ** 2) / 2)
+    return field(rng, grid, ring)
 
 
 def normalised(values: Heights) -> Heights:

@@ -26,13 +26,18 @@ class Noise:
     sigma_nm: float
 
 
-def scan_noise(draw: Draw, shape: tuple[int, int], *, sigma_nm: float, line_s: float) -> Noise:
-    """Draw the noise of one frame; ``line_s`` is the time of one line, there and back."""
+def scan_noise(draw: Draw, shape: tuple[int, int], *, sigma_nm: float, line_s: float, most_nm: float) -> Noise:
+    """Draw the noise of one frame.
+
+    ``line_s``: the time of one line, there and back. ``most_nm``: the flicker noise stays below, or the sample would be
+    lost in it.
+    """
     rows, cols = shape
     split = draw.uniform("loop_noise_share", 0.2, 0.95)
     white = draw.rng.standard_normal((rows, 2 * cols), dtype=np.float32) * (sigma_nm * np.sqrt(1 - split))
-    pink = _flicker(draw, rows * 2 * cols) * sigma_nm * draw.log("flicker_over_white", 0.05, 10.0)
-    hum = _hum(draw, rows * 2 * cols, step_s=line_s / (2 * cols)) * sigma_nm * draw.log("hum_over_white", 0.01, 0.6)
+    flicker = min(draw.log("flicker_over_white", 0.05, 10.0) * sigma_nm, most_nm)
+    pink = _flicker(draw, rows * 2 * cols) * flicker
+    hum = _hum(draw, rows * 2 * cols, step_s=line_s / (2 * cols)) * sigma_nm * draw.log("hum_over_white", 0.01, 0.25)
     loop = draw.rng.standard_normal((2, rows, cols), dtype=np.float32) * (sigma_nm * np.sqrt(split))
     sensor = split_passes(white + (pink + hum).reshape(rows, 2 * cols))
     return Noise(sensor=sensor, loop=loop.astype(np.float64), sigma_nm=sigma_nm)

@@ -115,7 +115,7 @@ _SHAPES = (
 TRAINING = Recipe(
     surfaces=even(
         "particles", "aggregates", "dna", "terraces", "hex_grating", "line_grating", "grains", "blend", "fractal",
-        "cells", "fibres", "scratches", "film", "lamellae", "mica", "primitives",
+        "cells", "fibres", "scratches", "film", "lamellae", "mica", "primitives", "wrinkles", "pores",
     ),
     shapes=_SHAPES,
     bands=((0.08, 0.38), (0.46, 0.92)),
@@ -124,11 +124,14 @@ TRAINING = Recipe(
 """What models learn from."""
 
 EVALUATION = Recipe(
-    surfaces=even("plasmids", "spiral", "monolayer", "square_grating", "spherulites", "crystals", "worms", "patches"),
+    surfaces=even(
+        "plasmids", "spiral", "monolayer", "square_grating", "spherulites", "crystals", "worms", "patches", "flakes",
+        "bacteria",
+    ),
     shapes=((256, 256), (256, 256), (512, 512), (300, 300), (200, 400), (384, 256), (160, 160), (640, 640)),
     bands=((0.0, 0.08), (0.38, 0.46), (0.92, 1.0)),
     stream=2,
-)
+)  # fmt: skip
 """Surfaces, sizes and parameter ranges that ``TRAINING`` never draws: a hole in its ranges, and beyond both ends."""
 
 EVERYTHING = replace(TRAINING, surfaces=TRAINING.surfaces + EVALUATION.surfaces, bands=WHOLE, stream=3)

@@ -62,7 +62,7 @@ def mounted(streams: Streams, sample: Sample, shape: tuple[int, int]) -> Microsc
     relief = max(span(grid.cropped(imaged)), LEAST_RELIEF_NM)
     line_s = 1.0 / draw.log("line_hz", 0.3, 4.0)
     wanted = max(draw.log("noise_share", 5e-5, 0.02) * relief, draw.log("noise_floor_nm", 0.008, 0.08))
-    noise = scan_noise(streams.draw("noise"), shape, sigma_nm=wanted, line_s=line_s)
+    noise = scan_noise(streams.draw("noise"), shape, sigma_nm=wanted, line_s=line_s, most_nm=0.05 * relief)
     scene = Scene(
         grid=grid, surface=sample.heights, imaged=imaged, feature=sample.feature, tip=tip,
         loop=_tuned(draw, grid.row_cropped(imaged), noise_nm=wanted), relief_nm=relief, noise_nm=wanted,

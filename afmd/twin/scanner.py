@@ -26,7 +26,7 @@ class Field:
 
 
 def scanner_field(draw: Draw, shape: tuple[int, int], *, relief_nm: float, noise_nm: float, frame_nm: float) -> Field:
-    """Draw tilt, bow, drift, creep and line offsets for one frame."""
+    """Draw tilt, bow, drift, creep, line offsets and hysteresis for one frame."""
     rows, cols = shape
     down, across = np.linspace(-0.5, 0.5, rows)[:, None], np.linspace(-0.5, 0.5, cols)[None, :]
     smooth = _tilt(draw, down, across, relief_nm=relief_nm, frame_nm=frame_nm)
@@ -34,10 +34,11 @@ def scanner_field(draw: Draw, shape: tuple[int, int], *, relief_nm: float, noise
     lines = _drift(draw, rows, relief_nm=relief_nm) + _offsets(draw, rows, relief_nm=relief_nm, noise_nm=noise_nm)
     slopes = draw.log("line_slope_share", 1e-4, 0.02) * relief_nm * draw.rng.standard_normal((rows, 1)) * across
     trace = smooth + lines[:, None] + slopes
+    turn = _turnaround(draw, cols, relief_nm=relief_nm)
     between = draw.log("retrace_offset_share", 1e-3, 0.1) * relief_nm * draw.rng.choice([-1.0, 1.0])
     sag = 4 * between * draw.rng.normal() * (across**2 - 0.25)
     jitter = draw.log("jitter_px", 0.01, 0.25) * draw.rng.standard_normal((2, rows))
-    return Field(np.stack([trace, trace + between + sag]), _hysteresis(draw, cols), jitter)
+    return Field(np.stack([trace + turn, trace + between + sag + turn[::-1]]), _hysteresis(draw, cols), jitter)
 
 
 def _tilt(draw: Draw, down: Heights, across: Heights, *, relief_nm: float, frame_nm: float) -> Heights:
@@ -58,21 +59,27 @@ def _bow(draw: Draw, down: Heights, across: Heights, *, relief_nm: float, frame_
     return np.asarray(-height * (fast + share * (4 * down**2)) * (1 if draw.chance("bow_up", 0.7) else -1))
 
 
+def _turnaround(draw: Draw, cols: int, *, relief_nm: float) -> NDArray[np.float64]:
+    """Where a pass begins the scanner still swings from its turn: a bend that fades within some per cent of a line."""
+    height = draw.log("turn_share", 1e-4, 0.1) * relief_nm * draw.rng.choice([-1.0, 1.0])
+    return np.asarray(height * np.exp(-np.arange(cols) / (draw.log("turn_length_share", 0.005, 0.08) * cols)))
+
+
 def _drift(draw: Draw, rows: int, *, relief_nm: float) -> NDArray[np.float64]:
     """Thermal drift and piezo creep along the slow axis: a decaying start and a random walk."""
     time = np.linspace(0, 1, rows)
     start = draw.log("creep_share", 1e-3, 6.0) * relief_nm * draw.rng.choice([-1.0, 1.0])
     creep = start * np.exp(-time / draw.log("creep_time_share", 0.03, 1.0))
     walk = np.cumsum(draw.rng.standard_normal(rows)) / np.sqrt(rows)
-    return np.asarray(creep + draw.log("walk_share", 1e-4, 3.0) * relief_nm * walk)
+    return np.asarray(creep + draw.log("walk_share", 1e-4, 1.5) * relief_nm * walk)
 
 
 def _offsets(draw: Draw, rows: int, *, relief_nm: float, noise_nm: float) -> NDArray[np.float64]:
     """What each line starts with: white, with a few heavier steps that stay (as after a small slip)."""
-    spread = draw.log("line_offset_over_noise", 0.02, 6.0) * noise_nm
+    spread = min(draw.log("line_offset_over_noise", 0.02, 6.0) * noise_nm, 0.06 * relief_nm)
     white = spread * draw.rng.standard_t(4, rows)
     slips = (draw.rng.random(rows) < draw.log("slips_per_line", 1e-4, 0.02)) * draw.rng.standard_normal(rows)
-    return np.asarray(white + draw.log("slip_share", 1e-3, 0.08) * relief_nm * np.cumsum(slips))
+    return np.asarray(white + draw.log("slip_share", 1e-3, 0.05) * relief_nm * np.cumsum(slips))
 
 
 def _hysteresis(draw: Draw, cols: int) -> NDArray[np.float64]:

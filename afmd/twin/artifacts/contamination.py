@@ -94,7 +94,7 @@ def _worn(draw: Draw, scene: Scene) -> Heights:
     radius = max((reach_px * scene.grid.pixel_nm) ** 2 / scene.relief_nm, 1.5 * scene.tip.radius_nm)
     draw.values["radius_nm"] = round(radius, 3)
     seen = imaged_by(scene.tip.blunter(radius), scene.surface, scene.grid)
-    for _ in range(draw.integer("crumbs", 0, 3)):
+    for _ in range(draw.integer("crumbs", 1, 4) if draw.chance("crumbly", 0.85) else 0):
         down, across = draw.rng.normal(0, 0.8 * reach_px, 2)
         lower = draw.rng.uniform(0.0, 0.4) * scene.relief_nm
         seen = np.maximum(seen, shifted(scene.imaged, down, across) - lower)

@@ -42,7 +42,11 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "patches": Family(films.patches, (300, 10_000)),
         "fractal": Family(films.fractal, (100, 50_000)),
         "mica": Family(films.mica, (100, 5_000)),
+        "wrinkles": Family(films.wrinkles, (500, 50_000)),
+        "pores": Family(films.pores, (300, 10_000)),
+        "flakes": Family(films.flakes, (500, 30_000)),
         "cells": Family(cells.cells, (3_000, 50_000)),
+        "bacteria": Family(cells.bacteria, (2_000, 30_000)),
     }
 )
 

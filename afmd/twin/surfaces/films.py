@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from afmd.twin.draw import Draw
 from afmd.twin.grid import Grid, Mask, Surface, band_field, fractal_field, smooth_field
-from afmd.twin.surfaces.shapes import Body, places, rough, stamp
+from afmd.twin.surfaces.shapes import Body, apart, places, rough, stamp
 
 
 def blend(draw: Draw, grid: Grid) -> Surface:
@@ -31,6 +31,66 @@ def lamellae(draw: Draw, grid: Grid) -> Surface:
     )
     heights += rough(draw.rng, grid, height * draw.log("texture", 0.01, 0.1))
     return Surface(heights, np.zeros(grid.shape, dtype=bool))
+
+
+def wrinkles(draw: Draw, grid: Grid) -> Surface:
+    """A stiff skin on a soft ground that buckled, mostly along one direction, in places folded."""
+    period = draw.log("period_share", 0.02, 0.25) * grid.frame_nm
+    heading = draw.uniform("direction_deg", 0, 180) * np.pi / 180 - np.pi / 2, draw.log("spread_rad", 0.06, 0.8)
+    waves = band_field(draw.rng, grid, period_nm=period, width=draw.uniform("disorder", 0.08, 0.35), heading=heading)
+    sharp = draw.uniform("folded", 0.0, 0.8)
+    waves = waves + sharp * np.maximum(waves, 0) ** 2
+    return Surface(_height(draw, period) * waves, np.zeros(grid.shape, dtype=bool))
+
+
+def pores(draw: Draw, grid: Grid) -> Surface:
+    """A porous film: round holes, ordered or not, of one size or many, with raised rims."""
+    radius = draw.log("radius_share", 0.008, 0.06) * grid.frame_nm
+    depth = _height(draw, 2 * radius)
+    room = draw.log("spacing", 2.1, 6.0) * radius
+    spots = apart(places(draw.rng, grid, int(np.clip(4 * np.prod(grid.size_nm) / room**2, 20, 4000))), room)
+    sizes = radius * np.exp(draw.log("size_spread", 0.03, 0.4) * draw.rng.standard_normal(len(spots)))
+    profile = draw.choice("shape", ("plate", "dome", "paraboloid", "cylinder"))
+    holes, rims = np.zeros(grid.shape), np.zeros(grid.shape)
+    stamp(holes, grid, [Body(d, a, s, s, 0.0, depth, profile) for (d, a), s in zip(spots, sizes, strict=True)])
+    stamp(rims, grid, [Body(d, a, 1.4 * s, 1.4 * s, 0.0, 1.0, "dome") for (d, a), s in zip(spots, sizes, strict=True)])
+    rim = depth * draw.log("rim", 0.005, 0.2)
+    heights = rim * rims - holes + rough(draw.rng, grid, depth * draw.log("texture", 0.01, 0.1))
+    return Surface(heights, holes > 0.2 * depth)
+
+
+def flakes(draw: Draw, grid: Grid) -> Surface:
+    """Exfoliated sheets: large plates with straight edges, one over another, with folds and bubbles."""
+    layer = draw.log("layer_nm", 0.4, 30)
+    heights = rough(draw.rng, grid, layer * draw.log("texture", 0.02, 0.3))
+    covered = np.zeros(grid.shape, dtype=bool)
+    for down, across in places(draw.rng, grid, draw.integer("count", 1, 7)):
+        plate = _polygon(draw, grid, (down, across), draw.rng.uniform(0.15, 0.7) * grid.frame_nm)
+        heights += layer * draw.rng.integers(1, 5) * ndimage.gaussian_filter(plate.astype(np.float64), 0.6)
+        covered |= plate
+    for _ in range(draw.integer("folds", 0, 5)):
+        angle, at = draw.rng.uniform(0, np.pi), places(draw.rng, grid, 1)[0]
+        away = (grid.down() - at[0]) * np.cos(angle) + (grid.across() - at[1]) * np.sin(angle)
+        fold = np.exp(-((away / (draw.rng.uniform(0.004, 0.015) * grid.frame_nm)) ** 2))
+        heights += layer * draw.rng.uniform(0.5, 3) * fold * covered
+    stamp(heights, grid, _specks(draw, grid, draw.integer("bubbles", 0, 30), 4 * layer))
+    return Surface(heights, _minority(covered))
+
+
+def _polygon(draw: Draw, grid: Grid, centre: tuple[float, float], radius_nm: float) -> Mask:
+    """A random convex plate: the common part of some half planes."""
+    inside = np.ones(grid.shape, dtype=bool)
+    turn = draw.rng.uniform(0, 2 * np.pi)
+    sides = int(draw.rng.integers(3, 8))
+    for side in range(sides):
+        angle = turn + 2 * np.pi * side / sides + draw.rng.normal(0, 0.2)
+        away = (grid.down() - centre[0]) * np.sin(angle) + (grid.across() - centre[1]) * np.cos(angle)
+        inside &= away < radius_nm * draw.rng.uniform(0.4, 1.0)
+    return inside
+
+
+def _height(draw: Draw, width_nm: float) -> float:
+    return float(np.clip(width_nm * draw.log("aspect", 0.02, 0.4), 1, 800))
 
 
 def spherulites(draw: Draw, grid: Grid) -> Surface:

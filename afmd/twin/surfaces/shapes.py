@@ -160,6 +160,11 @@ def _pyramid(u: Heights, v: Heights) -> Heights:
     return np.clip(1.4 * (1 - np.maximum(np.abs(u), np.abs(v))), 0, 1)
 
 
+def _capsule(u: Heights, v: Heights) -> Heights:
+    """A rod with round ends."""
+    return np.asarray(np.sqrt(np.maximum(1 - u**4 - v**2, 0)))
+
+
 def _plate(u: Heights, v: Heights) -> Heights:
     """A lens with a flat top and round edges."""
     return np.asarray(np.sqrt(np.maximum(1 - (u**2 + v**2) ** 3, 0)))
@@ -169,6 +174,6 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
         "dome": _dome, "sphere": _sphere, "paraboloid": _paraboloid, "cone": _cone, "cylinder": _cylinder,
         "cuboid": _cuboid, "prism": _prism, "triangle": _triangle, "hexagon": _hexagon, "pyramid": _pyramid,
-        "plate": _plate,
+        "plate": _plate, "capsule": _capsule,
     }
 )  # fmt: skip
