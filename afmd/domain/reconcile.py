@@ -54,8 +54,8 @@ def reconcile(
     ``hidden``: paths of files and folders that could not be looked at; of nothing at or below them is it said that it
     is gone. A scan that is still SEEN is being watched, so its growth is no difference.
     """
-    there = sorted(listed.items(), key=lambda item: (item[1].mtime_ns, item[0]))
-    found = [Difference(path, change) for path, seen in there if (change := _there(seen, known.get(path)))]
+    found = [Difference(path, change) for path, seen in listed.items() if (change := _there(seen, known.get(path)))]
+    found.sort(key=lambda difference: (listed[difference.path].mtime_ns, difference.path))
     missing = sorted(path for path in known if path not in listed and not _below(path, hidden))
     waited = (Change.GONE if known[path].state is State.SEEN else Change.FORGOTTEN for path in missing)
     return found + [Difference(path, change) for path, change in zip(missing, waited, strict=True)]
