@@ -1,0 +1,64 @@
+"""Scans and restorations made by hand: what the outputs are tested with, without a pipeline."""
+
+from types import MappingProxyType
+
+import numpy as np
+
+from afmd.domain.findings import Backend, Label
+from afmd.domain.params import Params
+from afmd.domain.result import Quality, Restoration, Roughness
+from afmd.domain.scan import Channel, Direction, Frame, Scan
+from afmd.files.nanoscope import decode, encode
+
+
+def file_of(shape: tuple[int, int] = (40, 60), *, seed: int = 0, rows_expected: int | None = None) -> bytes:
+    """A NanoScope file of a bumpy surface with both passes and a phase."""
+    dice = np.random.default_rng(seed)
+    down, across = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    heights = 8 * np.sin(down / 6) * np.cos(across / 9) + dice.normal(0, 0.2, shape) + 0.3 * across
+    channels = [
+        Channel("Height Sensor", Direction.TRACE, "nm", heights.astype(np.float32)),
+        Channel("Height Sensor", Direction.RETRACE, "nm", (heights + 0.1).astype(np.float32)),
+        Channel("Phase", Direction.TRACE, "°", (heights / 3).astype(np.float32)),
+    ]
+    return encode(channels, pixel_nm=(4.0, 2.0), frame=Frame.UP, rows_expected=rows_expected, note="made by hand")
+
+
+def scan_of(data: bytes, name: str = "made.001") -> Scan:
+    return decode(data, name=name)
+
+
+def restoration_of(
+    scan: Scan, *, label: Label = Label.NOT_TRACKING, refusal: str = "", scale: float = 0.5
+) -> Restoration:
+    """A restoration whose third row is spoilt and filled with zeros."""
+    spoilt = np.zeros(scan.heights.shape, dtype=bool)
+    spoilt[2, 3:20] = True
+    flattened = (scan.heights - scan.heights.mean()).astype(np.float32) * np.float32(scale)
+    touched = np.zeros_like(spoilt) if refusal or label is Label.GOOD else spoilt
+    return Restoration(
+        label=label,
+        probabilities=MappingProxyType({k: 0.85 if k is label else 0.05 for k in Label}),
+        abstained=False,
+        raw_mask=spoilt,
+        mask=spoilt,
+        excluded=np.zeros_like(spoilt),
+        flattened=flattened,
+        restored=np.where(touched, np.float32(0), flattened),
+        touched=touched,
+        sigma=np.where(touched, np.float32(0.7), np.float32(0)),
+        quality=_quality(float(touched.mean())),
+        params=Params(thr=0.4),
+        classifier=Backend("rules", "1"),
+        segmenter=Backend("rules", "1"),
+        timings_ms=MappingProxyType({"classify": 1.5, "total": 20.0}),
+        refusal=refusal,
+    )
+
+
+def _quality(touched: float) -> Quality:
+    return Quality(
+        before=Roughness(5.0, 6.0, 40.0, 0.1, 0.2), after=Roughness(2.5, 3.0, 20.0, 0.1, 0.2), sigma_bg_nm=0.4,
+        rmse_line_nm=0.3, mean_gradient=0.1, tilt_removed=0.9, touched_share=touched, worst_fill_nm=2.0,
+        confidence=0.8, verdict="One streak was filled.", pass_rms_before_nm=None, pass_rms_after_nm=float("nan"),
+    )  # fmt: skip
