@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from fake_bus import FakeBus
 from fake_clock import FakeClock
 from fake_renderer import FakeRenderer
 from fake_result_reader import FakeResultReader
@@ -16,6 +15,7 @@ from fake_status_source import FakeStatusSource
 from afmd.domain.events import Entry, Event, Fingerprint, State
 from afmd.files.ledger import SqliteLedger
 from afmd.rpc.server import RpcServer
+from afmd.runtime.bus import RevisionBus
 from afmd.settings import Server
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class Served:
         self.results = FakeResultReader()
         self.renderer = FakeRenderer()
         self.status = FakeStatusSource(self.ledger)
-        self.bus = FakeBus()
+        self.bus = RevisionBus(self.ledger.revision())
         self.faults: list[tuple[str, Exception]] = []
         self.settings: dict[str, Any] = {"bookmark_s": 0.05, **settings}
         self.port = port

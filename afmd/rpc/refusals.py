@@ -17,7 +17,7 @@ from afmd.errors import AfmdError, Draining, HistoryGone, InvalidInput, LimitRea
 
 DOMAIN = "afmd"
 DETAILS_KEY = "grpc-status-details-bin"
-RETRY_AFTER_S: Mapping[type, int] = {Draining: 2, StorageError: 5, LimitReached: 1}
+RETRY_AFTER_S: Mapping[type, int] = {Draining: 1, StorageError: 5, LimitReached: 1}
 MOST_BYTES = 500
 """Longest text of a detail: all trailing metadata together must stay under 8 KiB."""
 

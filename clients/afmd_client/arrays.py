@@ -46,8 +46,27 @@ class _Header(Protocol):
     sha256: str
 
 
+def received(
+    header: array_pb2.ArrayHeader, chunks: Iterator[bytes], *, on_progress: Progress | None = None
+) -> ScanArray:  # fmt: skip
+    """Return the array that a header describes and chunks fill. Raises ``Corrupt``."""
+    dtype = DTYPES.get(header.data_type)
+    if dtype is None or min(header.rows, header.cols) < 1:
+        raise _corrupt(f"there are no {header.rows} × {header.cols} arrays of type {header.data_type}")
+    if header.size_bytes != header.rows * header.cols * dtype.itemsize:
+        raise _corrupt(f"{header.size_bytes} bytes make no {header.rows} × {header.cols} array of {dtype}")
+    content = collected(header, chunks, on_progress=on_progress)
+    array = content.view(dtype).reshape(header.rows, header.cols).view(ScanArray)
+    array.unit = header.unit
+    array.pixel_nm = (header.pixel_nm.down, header.pixel_nm.across)
+    array.repair = header.repair
+    return array
+
+
 def collected(header: _Header, chunks: Iterator[bytes], *, on_progress: Progress | None = None) -> NDArray[np.uint8]:
     """Return the bytes that a header promised, as uint8. Raises ``Corrupt``."""
+    if header.size_bytes < 0:
+        raise _corrupt(f"{header.size_bytes} is no number of bytes")
     content = np.empty(header.size_bytes, dtype=np.uint8)
     digest = hashlib.sha256()
     done = 0
@@ -64,18 +83,6 @@ def collected(header: _Header, chunks: Iterator[bytes], *, on_progress: Progress
     if digest.hexdigest() != header.sha256:
         raise _corrupt("their SHA-256 is not the one promised")
     return content
-
-
-def shaped(header: array_pb2.ArrayHeader, content: NDArray[np.uint8]) -> ScanArray:
-    """Return bytes as the array that the header describes; nothing is copied. Raises ``Corrupt``."""
-    dtype = DTYPES.get(header.data_type)
-    if dtype is None or len(content) != header.rows * header.cols * dtype.itemsize:
-        raise _corrupt(f"{len(content)} bytes make no {header.rows} × {header.cols} array of type {header.data_type}")
-    array = content.view(dtype).reshape(header.rows, header.cols).view(ScanArray)
-    array.unit = header.unit
-    array.pixel_nm = (header.pixel_nm.down, header.pixel_nm.across)
-    array.repair = header.repair
-    return array
 
 
 def _corrupt(why: str) -> Corrupt:

@@ -143,8 +143,7 @@ class Client:
             array=wire.array_name(scan_id, kind, channel=channel, repair=repair)
         )  # fmt: skip
         parts = self._parts(self._scans.ReadArray, request)
-        header = next(parts)
-        return arrays.shaped(header, arrays.collected(header, parts, on_progress=on_progress))
+        return arrays.received(next(parts), parts, on_progress=on_progress)
 
     def image(
         self,

@@ -24,6 +24,7 @@ SILENT_INTERVALS = 4
 LEAST_SILENCE_S = 1.0
 """A stream that says nothing for this long beyond four bookmark intervals is dead."""
 FIRST_SILENCE_S = 30.0
+LONGEST_NAP_S = 0.5
 
 Opened = Callable[[pb.WatchRequest], Any]
 
@@ -32,7 +33,8 @@ class Watch(Iterator[Event]):
     """The events after a revision, one by one; waits for the next when there is none.
 
     ``revision``: everything up to here is known; give it to a later watch to go on there.
-    ``current``: True once the replay is over. ``close`` ends the iteration, from any thread.
+    ``current``: True once the replay is over, until the connection breaks.
+    ``close`` ends the iteration, from any thread.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Watch(Iterator[Event]):
         self._on_bookmark = on_bookmark
         self._on_lost = on_lost
         self._closed = threading.Event()
-        self._call: Any = None
+        self._silence: _Silence | None = None
         self._events = self._follow()
 
     def __next__(self) -> Event:
@@ -70,9 +72,8 @@ class Watch(Iterator[Event]):
     def close(self) -> None:
         """End the iteration; one that waits for the next event ends too."""
         self._closed.set()
-        call = self._call
-        if call is not None:
-            call.cancel()
+        if self._silence is not None:
+            self._silence.end()
 
     def _follow(self) -> Iterator[Event]:
         """Give events from one connection after another."""
@@ -87,6 +88,7 @@ class Watch(Iterator[Event]):
                     return
                 if not (self._reached and isinstance(e, WORTH_ANOTHER_TRY)):
                     raise
+                self.current = False
                 if self._on_lost is not None:
                     self._on_lost(e)
                 self._closed.wait(_pause_s(tries, e))
@@ -94,15 +96,14 @@ class Watch(Iterator[Event]):
 
     def _responses(self) -> Iterator[pb.WatchResponse]:
         """Open one stream and give what it says. Raises ``ClientError`` at its end, which is never a good one."""
-        self._call = call = self._opened(pb.WatchRequest(after_revision=self.revision))
-        with _Silence(call) as silence:
-            try:
-                while not self._closed.is_set():
-                    yield silence.heard(call)
-            except grpc.RpcError as e:
-                raise silence.broken() or from_rpc(e, address=self._address) from e
-            finally:
-                call.cancel()
+        self._silence = silence = _Silence(self._opened(pb.WatchRequest(after_revision=self.revision)))
+        try:
+            while not self._closed.is_set():
+                yield silence.heard()
+        except grpc.RpcError as e:
+            raise silence.broken() or from_rpc(e, address=self._address) from e
+        finally:
+            silence.end()
 
     def _heard(self, response: pb.WatchResponse) -> Iterator[Event]:
         """Give the events of a response, and remember how far they go."""
@@ -124,24 +125,19 @@ class _Silence:
         self._limit_s = FIRST_SILENCE_S
         self._since: float | None = None
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="afmd-watch-silence", daemon=True)
         self._tripped = False
+        threading.Thread(target=self._keep, name="afmd-watch-silence", daemon=True).start()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def end(self) -> None:
+        """Cancel the stream and listen no more."""
         self._over.set()
-        self._thread.join()
+        self._call.cancel()
 
-    def heard(self, call: Any) -> pb.WatchResponse:
+    def heard(self) -> pb.WatchResponse:
         """Return the stream's next response; only the time spent waiting here counts as silence."""
         self._since = time.monotonic()
         try:
-            response: pb.WatchResponse = next(call)
+            response: pb.WatchResponse = next(self._call)
         except StopIteration as e:
             raise Unavailable(
                 "watch", why="the stream ended without a status", mend="See that it is an afmd daemon"
@@ -160,7 +156,7 @@ class _Silence:
         )
 
     def _keep(self) -> None:
-        while not self._over.wait(self._limit_s / 4):
+        while not self._over.wait(min(self._limit_s / 4, LONGEST_NAP_S)):
             since = self._since
             if since is not None and time.monotonic() - since > self._limit_s:
                 self._tripped = True

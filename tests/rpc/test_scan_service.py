@@ -296,7 +296,7 @@ def test_a_picture_comes_in_chunks_and_whole(serve: Callable[..., Served]) -> No
         first, *rest = ScanServiceStub(channel).RenderImage(request, timeout=PATIENCE_S)
 
     content = b"".join(part.chunk for part in rest)
-    assert content.startswith(b"\x89PNG\r\n\x1a\n" + "(2, 3) 300 gray a.001 · mask".encode())
+    assert content.startswith(b"\x89PNG\r\n\x1a\n" + "(2, 3) 300  a.001 · mask".encode())
     assert (first.header.media_type, first.header.size_bytes) == ("image/png", len(content))
     assert first.header.sha256 == hashlib.sha256(content).hexdigest()
     assert max(len(part.chunk) for part in rest) == 16 * 1024

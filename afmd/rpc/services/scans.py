@@ -23,8 +23,6 @@ LEAST_PX = 64
 USUAL_PX = 1024
 WAIT_S = 10.0
 """How long an array waits for its turn before it is refused."""
-COLOURS = {"raw_mask": "gray", "mask": "gray", "touched": "gray", "sigma": "viridis"}
-HEIGHT_COLOURS = "afmhot"
 
 
 class ScanService(ScanServiceServicer):
@@ -153,7 +151,7 @@ class ScanService(ScanServiceServicer):
         png = self._renderer.image(
             stored,
             longest_px=longest_px,
-            colour_map=colour_map or COLOURS.get(wanted.kind, HEIGHT_COLOURS),
+            colour_map=colour_map,
             title=f"{entry.name} · {wanted.channel or wanted.kind.replace('_', ' ')}",
         )
         return arrays.image_to_wire(png, repair=wanted.repair or entry.repair)
