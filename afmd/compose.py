@@ -1,18 +1,29 @@
-"""The only file that names every concrete class."""
+"""The only file that names every concrete class. Rule: here parts are made and joined, and nothing else happens."""
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from afmd import settings
+from afmd import __version__, settings
 from afmd.domain.params import Params
-from afmd.domain.ports import Classifier, Results, Segmenter
+from afmd.domain.ports import Bus, Classifier, Clock, Ledger, Results, Segmenter
 from afmd.errors import ModelError
+from afmd.telemetry.logs import logger
 
 if TYPE_CHECKING:
+    from afmd.files.hints import FolderHints
+    from afmd.rpc.server import RpcServer
+    from afmd.runtime.daemon import Daemon, Parts
+    from afmd.runtime.intake import Intake
     from afmd.runtime.repairer import Craft
+    from afmd.runtime.status import StatusBoard
+    from afmd.runtime.sweeper import Sweeper
+    from afmd.runtime.watch import CaptureWatch
+    from afmd.runtime.workers import Workers
+    from afmd.telemetry.metrics import MetricsServer
 
 Speaker = TypeVar("Speaker", Classifier, Segmenter)
 
@@ -32,7 +43,167 @@ def backends(models: settings.Models) -> Backends:
     # networks first: on Windows, ONNX Runtime must be loaded before OpenCV, which the rules load
     classifier = _chosen(models.classifier, lambda: _network_classifier(models), remarks)
     segmenter = _chosen(models.segmenter, lambda: _network_segmenter(models), remarks)
-    return Backends(classifier or _rules_classifier(), segmenter or _rules_segmenter(), tuple(remarks))
+    return Backends(classifier or _rules_classifier(), segmenter or _rules_segmenter(), tuple(dict.fromkeys(remarks)))
+
+
+def craft(params: Params, speakers: Backends) -> "Craft":
+    """Return reader and pipeline with everything in place."""
+    from afmd.files.disk import load_bytes
+    from afmd.files.nanoscope import decode
+    from afmd.pipeline.restore import restore
+    from afmd.runtime.limits import limit_opencv_threads
+    from afmd.runtime.repairer import Craft
+
+    limit_opencv_threads(1)
+    whole = partial(
+        restore, params=params, classifier=speakers.classifier, segmenter=speakers.segmenter, clock=time.perf_counter
+    )
+    return Craft(load=load_bytes, decode=decode, restore=whole)
+
+
+def results(outputs: settings.Outputs) -> Results:
+    """Return where results are kept."""
+    from afmd.files.outputs import OutputFolder
+
+    return OutputFolder(outputs)
+
+
+def daemon(own: settings.Settings) -> "Daemon":
+    """Put a daemon together: lock, ledger and metrics port are taken, and nothing moves yet.
+
+    Raises ``AlreadyRunning``, ``LedgerError``, ``ModelError``, ``SettingsError``, ``StorageError``.
+    """
+    from afmd.runtime.daemon import Daemon
+
+    with ExitStack() as taken:
+        parts = _Assembly(own, taken).parts()
+        taken.pop_all()
+    return Daemon(parts)
+
+
+class _Assembly:
+    """Joins the parts of one daemon; ``taken`` lets go of what is held where a later part cannot be made."""
+
+    def __init__(self, own: settings.Settings, taken: ExitStack) -> None:
+        from afmd.files.capture import CaptureFolder
+        from afmd.files.ledger import SqliteLedger
+        from afmd.runtime.announced import AnnouncedLedger
+        from afmd.runtime.bus import RevisionBus
+        from afmd.runtime.clock import SystemClock
+        from afmd.runtime.lock import InstanceLock
+        from afmd.runtime.progress import Progress
+        from afmd.telemetry.metrics import Metrics
+
+        self.own, self.taken = own, taken
+        self.clock: Clock = SystemClock()
+        self.lock = taken.enter_context(InstanceLock(own.ledger.path))
+        plain: Ledger = SqliteLedger(own.ledger.path, clock=self.clock, keep_events=own.ledger.keep_events)
+        taken.callback(plain.close)
+        self.metrics = Metrics()
+        self.bus: Bus = RevisionBus(plain.revision())
+        self.ledger = AnnouncedLedger(plain, bus=self.bus, metrics=self.metrics)
+        self.progress = Progress(monotonic=time.monotonic, wall=time.time)
+        self.folder = CaptureFolder(own.capture, ignore=(own.outputs.root,))
+        self.results = results(own.outputs)
+        self.speakers = backends(own.models)
+        for remark in self.speakers.remarks:
+            logger("compose").warning("models.rules", why=remark)
+
+    def parts(self) -> "Parts":
+        """Make and join everything."""
+        from afmd.runtime.daemon import Parts
+
+        workers = self._workers()
+        intake = self._intake(workers)
+        status = self._status(workers, intake)
+        watch = self._watch(intake, workers)
+        return Parts(
+            settings=self.own, ledger=self.ledger, workers=workers, sweeper=self._sweeper(workers, status),
+            folder=watch, door=self._door(status), status=status, progress=self.progress,
+            metrics=self._metrics_server(status), unlock=self.lock.release,
+        )  # fmt: skip
+
+    def _workers(self) -> "Workers":
+        from afmd.runtime.limits import lower_thread_priority
+        from afmd.runtime.repairer import Repairer
+        from afmd.runtime.workers import Workers
+
+        asked = self.own.workers
+        repairer = Repairer(
+            craft(self.own.restore.params(), self.speakers), ledger=self.ledger, results=self.results,
+            capture=self.own.capture.folder, progress=self.progress, metrics=self.metrics, attempts=asked.attempts,
+        )  # fmt: skip
+        return Workers(
+            repairer, count=asked.count, queue_length=asked.queue_length,
+            at_start=lower_thread_priority if asked.below_normal_priority else lambda: None,
+        )  # fmt: skip
+
+    def _intake(self, workers: "Workers") -> "Intake":
+        from afmd.files.nanoscope import promised_bytes
+        from afmd.runtime.intake import Intake
+
+        return Intake(
+            self.folder, ledger=self.ledger, offer=workers.offer, promised_bytes=promised_bytes, clock=self.clock
+        )  # fmt: skip
+
+    def _watch(self, intake: "Intake", workers: "Workers") -> "CaptureWatch":
+        from afmd.runtime.watch import CaptureWatch
+
+        watch = CaptureWatch(
+            intake, reconcile_s=self.own.capture.reconcile_s, clock=self.clock, compared=self.progress.moved,
+            hints=self._hints if self.own.capture.events else None,
+        )  # fmt: skip
+        workers.on_room = watch.nudge
+        return watch
+
+    def _hints(self, tell: Callable[[str | None], None]) -> "FolderHints":
+        from afmd.files.hints import FolderHints
+
+        return FolderHints(self.folder, tell=tell)
+
+    def _sweeper(self, workers: "Workers", status: "StatusBoard") -> "Sweeper":
+        from afmd.runtime.sweeper import Sweeper
+
+        return Sweeper(
+            self.ledger, offer=workers.offer, waiting=lambda: workers.queue, clock=self.clock,
+            settings=self.own.workers, also=status.measure_disk,
+        )  # fmt: skip
+
+    def _status(self, workers: "Workers", intake: "Intake") -> "StatusBoard":
+        from afmd.runtime.status import Facts, Gauges, StatusBoard
+
+        facts = Facts(
+            version=__version__, started=self.clock.now(), classifier=self.speakers.classifier.backend,
+            segmenter=self.speakers.segmenter.backend, settings=self.own,
+        )  # fmt: skip
+        gauges = Gauges(
+            queue=lambda: workers.queue, busy=lambda: workers.busy, capture_reachable=lambda: intake.reachable,
+            last_failure=lambda: intake.last_error or self.ledger.last_failure,
+        )  # fmt: skip
+        return StatusBoard(facts, gauges, ledger=self.ledger, progress=self.progress)
+
+    def _door(self, status: "StatusBoard") -> "RpcServer":
+        from afmd.files.pictures import Pictures
+        from afmd.rpc.server import RpcServer
+
+        return RpcServer(
+            self.own.server, ledger=self.ledger, results=self.results, renderer=Pictures(), bus=self.bus,
+            status=status, on_fault=_rpc_fault,
+        )  # fmt: skip
+
+    def _metrics_server(self, status: "StatusBoard") -> "MetricsServer | None":
+        from afmd.telemetry.metrics import MetricsServer
+
+        if not self.own.metrics.port:
+            return None
+        self.metrics.ask(status, last_progress=self.progress.last_move)
+        server = MetricsServer(self.metrics, port=self.own.metrics.port)
+        self.taken.callback(server.stop)
+        return server
+
+
+def _rpc_fault(where: str, error: Exception) -> None:
+    logger("rpc").error("rpc.fault", where=where, exc_info=error)
 
 
 def _chosen(asked: str, network: Callable[[], Speaker], remarks: list[str]) -> Speaker | None:
@@ -70,23 +241,3 @@ def _rules_segmenter() -> Segmenter:
     from afmd.science.rules import RulesSegmenter
 
     return RulesSegmenter()
-
-
-def craft(params: Params, speakers: Backends) -> "Craft":
-    """Return reader and pipeline with everything in place."""
-    from afmd.files.disk import load_bytes
-    from afmd.files.nanoscope import decode
-    from afmd.pipeline.restore import restore
-    from afmd.runtime.repairer import Craft
-
-    whole = partial(
-        restore, params=params, classifier=speakers.classifier, segmenter=speakers.segmenter, clock=time.perf_counter
-    )
-    return Craft(load=load_bytes, decode=decode, restore=whole)
-
-
-def results(outputs: settings.Outputs) -> Results:
-    """Return where results are kept."""
-    from afmd.files.outputs import OutputFolder
-
-    return OutputFolder(outputs)

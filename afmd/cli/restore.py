@@ -135,9 +135,6 @@ def attempted(bench: Bench, file: Path) -> Outcome:
 
 
 def _bench(arguments: argparse.Namespace, params: Params) -> Bench:
-    from afmd.runtime.limits import limit_opencv_threads
-
-    limit_opencv_threads(1)
     return Bench(params, out_root=arguments.out.resolve(), pictures=not arguments.no_pictures)
 
 

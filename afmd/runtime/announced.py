@@ -137,8 +137,6 @@ def _story(facts: Mapping[str, Any]) -> dict[str, Any]:
         "masked_pct": round(100 * float(facts.get("masked_share", 0)), 2),
         "touched_pct": round(100 * float(facts.get("touched_share", 0)), 2),
         "confidence": facts.get("confidence"),
-        "rows": facts.get("rows"),
-        "cols": facts.get("cols"),
         "total_ms": facts.get("total_ms"),
         "repair": facts.get("repair"),
         "refusal": facts.get("refusal") or None,

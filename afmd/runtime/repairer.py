@@ -21,6 +21,7 @@ from afmd.domain.scan import Scan
 from afmd.errors import AfmdError, LedgerError, NotFound, StorageError
 from afmd.runtime import facts
 from afmd.runtime.progress import Progress
+from afmd.runtime.resumption import give_up_further_repair
 from afmd.telemetry.logs import logger
 from afmd.telemetry.metrics import Metrics
 
@@ -126,7 +127,7 @@ class Repairer:
         """Bring a scan that was in hand before back to SETTLED; give up on one that was too often."""
         if entry.state is State.SETTLED:
             return entry
-        if entry.state not in PICK_UP:
+        if entry.state not in PICK_UP or give_up_further_repair(self._ledger, entry):
             return None
         if entry.state is not State.FAILED and _attempts(entry) >= self._attempts:
             self._ledger.advance(entry.scan_id, State.FAILED, facts=_given_up(entry))

@@ -32,7 +32,10 @@ class Repairs(Protocol):
 
 
 class Workers:
-    """``count`` threads; ``offer`` a scan, and it comes to an end. Safe from any thread."""
+    """``count`` threads; ``offer`` a scan, and it comes to an end. Safe from any thread.
+
+    ``on_room`` is called when a line that was full has room again; whoever fills it may set it before ``start``.
+    """
 
     def __init__(
         self,
@@ -42,10 +45,12 @@ class Workers:
         queue_length: int,
         at_start: Callable[[], None] = lambda: None,
     ) -> None:
-        """``at_start`` runs first in every thread, for instance to lower its priority."""
+        """``at_start`` runs first in every thread."""
+        self.on_room: Callable[[], None] = lambda: None
         self._repairs = repairs
         self._queue_length = queue_length
         self._at_start = at_start
+        self._turned_away = False
         self._fresh: deque[str] = deque()
         self._unfinished: deque[Unfinished] = deque()
         self._held: set[str] = set()
@@ -70,6 +75,7 @@ class Workers:
             if scan_id in self._held:
                 return True
             if len(self._fresh) >= self._queue_length:
+                self._turned_away = True
                 return False
             self._fresh.append(scan_id)
             self._held.add(scan_id)
@@ -104,6 +110,7 @@ class Workers:
     def _live(self, worker: str) -> None:
         self._at_start()
         while (work := self._next()) is not None:
+            self._tell_of_room()
             try:
                 self._do(work, worker)
             except LedgerError as e:  # the scan keeps its last committed state, and the sweeper takes it up again
@@ -126,6 +133,12 @@ class Workers:
 
     def _too_much_waits(self) -> bool:
         return sum(work.pixels for work in self._unfinished) >= MAX_WAITING_PX
+
+    def _tell_of_room(self) -> None:
+        with self._changed:
+            told, self._turned_away = self._turned_away, False
+        if told:
+            self.on_room()
 
     def _do(self, work: "str | Unfinished", worker: str) -> None:
         if isinstance(work, Unfinished):
