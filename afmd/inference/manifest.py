@@ -25,7 +25,8 @@ class Model:
     """One entry of the manifest, its file not yet opened.
 
     ``temperature`` divides the logits (Guo et al. 2017); ``threshold`` is the probability below which a classifier
-    abstains. ``facts`` holds the rest for people: training command, seed, data, evaluation, licence.
+    abstains. ``looks_at`` is ``planes``, or ``summary`` for a head on what the segmenter of SHA-256 ``upon`` saw.
+    ``facts`` holds the rest for people: training command, seed, data, evaluation, licence.
     """
 
     role: Role
@@ -37,6 +38,8 @@ class Model:
     temperature: tuple[float, ...]
     bias: tuple[float, ...] = ()
     threshold: float = 0.0
+    looks_at: str = "planes"
+    upon: str = ""
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def read(self) -> bytes:
@@ -101,6 +104,7 @@ def _model(role: Role, entry: Mapping[str, Any], manifest: Path) -> Model:
         role=role, name=str(entry["name"]), file=manifest.parent / str(entry["file"]), sha256=str(entry["sha256"]),
         recipe=int(entry["recipe"]), classes=tuple(entry["classes"]), temperature=_numbers(entry["temperature"]),
         bias=_numbers(entry.get("bias", ())), threshold=float(entry.get("threshold", 0.0)),
+        looks_at=str(entry.get("looks_at", "planes")), upon=str(entry.get("upon", "")),
         facts=MappingProxyType({k: v for k, v in entry.items() if k not in needed}),
     )  # fmt: skip
 

@@ -13,18 +13,23 @@ from afmd.domain.scan import Scan
 from afmd.errors import ModelError
 from afmd.inference import planes
 from afmd.inference.manifest import FETCH, Model, Role, load_manifest
+from afmd.inference.perception import Perception, shared_perception
 from afmd.inference.sessions import shared_session
-from afmd.inference.tiling import tiled
 
 OUTPUTS = ("artifact", "feature")
 
 
 class NetworkClassifier:
-    """Tells whether a scan is good or how it is spoilt (port ``Classifier``)."""
+    """Tells whether a scan is good or how it is spoilt (port ``Classifier``).
 
-    def __init__(self, model: Model, *, threads: int = 1) -> None:
+    Either a network of its own on pooled planes, or a head on what the segmenter's network saw; with the head, the
+    segmentation that follows costs nothing more.
+    """
+
+    def __init__(self, model: Model, *, upon: Model | None = None, threads: int = 1) -> None:
         _matches(model, "classifier", tuple(label.value for label in Label))
         self._model = model
+        self._perception = None if model.looks_at == "planes" else _beneath(model, upon, threads=threads)
         self._session = shared_session(model, threads=threads)
 
     @property
@@ -34,8 +39,7 @@ class NetworkClassifier:
 
     def classify(self, scan: Scan) -> Classification:
         """Return calibrated probabilities; abstain where the greatest lies below the model's threshold."""
-        image = planes.classifier_planes(scan.heights, scan.retrace)
-        logits = self._session.run(image[None])[0].astype(np.float64) / self._model.temperature[0]
+        logits = self._session.run(self._input(scan)[None])[0].astype(np.float64) / self._model.temperature[0]
         powers = np.exp(logits - logits.max())
         chances = powers / powers.sum()
         best = int(chances.argmax())
@@ -46,6 +50,11 @@ class NetworkClassifier:
             backend=self.backend,
         )
 
+    def _input(self, scan: Scan) -> NDArray[np.float32]:
+        if self._perception is not None:
+            return self._perception.look(scan).summary
+        return planes.classifier_planes(scan.heights, scan.retrace)
+
 
 class NetworkSegmenter:
     """Finds spoilt pixels and features at native resolution (port ``Segmenter``)."""
@@ -53,7 +62,7 @@ class NetworkSegmenter:
     def __init__(self, model: Model, *, threads: int = 1) -> None:
         _matches(model, "segmenter", OUTPUTS)
         self._model = model
-        self._session = shared_session(model, threads=threads)
+        self._perception = shared_perception(model, threads=threads)
 
     @property
     def backend(self) -> Backend:
@@ -62,8 +71,7 @@ class NetworkSegmenter:
 
     def segment(self, scan: Scan) -> ArtifactMap:
         """Return both probabilities for every pixel; memory is bounded by the tile, time grows with the pixels."""
-        native = planes.segmenter_planes(scan.heights, scan.retrace)
-        logits = tiled(native, lambda tile: self._session.run(tile[None])[0])
+        logits = self._perception.take(scan).logits
         artifact, feature = (self._chance(logits[i], i) for i in range(len(OUTPUTS)))
         return ArtifactMap(artifact=artifact, feature=feature, backend=self.backend)
 
@@ -77,12 +85,22 @@ class NetworkSegmenter:
 
 def network_classifier(folder: Path | None = None, *, threads: int = 1) -> NetworkClassifier:
     """Open the classifier of a weights folder (afmd's own where None). Raises ``ModelError``."""
-    return NetworkClassifier(load_manifest(folder).model("classifier"), threads=threads)
+    manifest = load_manifest(folder)
+    return NetworkClassifier(manifest.model("classifier"), upon=manifest.models.get("segmenter"), threads=threads)
 
 
 def network_segmenter(folder: Path | None = None, *, threads: int = 1) -> NetworkSegmenter:
     """Open the segmenter of a weights folder (afmd's own where None). Raises ``ModelError``."""
     return NetworkSegmenter(load_manifest(folder).model("segmenter"), threads=threads)
+
+
+def _beneath(model: Model, segmenter: Model | None, *, threads: int) -> Perception:
+    """Return the perception that a head was trained on. Raises ``ModelError`` for any other."""
+    if model.looks_at != "summary" or segmenter is None or segmenter.sha256 != model.upon:
+        have = "there is none" if segmenter is None else f"the one here is {segmenter.sha256[:12]}…"
+        why = f"it stands on segmenter {model.upon[:12]}…, and {have}"
+        raise ModelError(f"weights {model.file}", why=why, mend=FETCH)
+    return shared_perception(segmenter, threads=threads)
 
 
 def _matches(model: Model, role: Role, classes: tuple[str, ...]) -> None:

@@ -34,8 +34,12 @@ class Session:
 
     def run(self, batch: Array) -> Array:
         """Return the first output for a batch (n, …), float32."""
-        output: Array = self._runtime.run(None, {self._input: batch})[0]
-        return output
+        return self.all(batch)[0]
+
+    def all(self, batch: Array) -> list[Array]:
+        """Return every output for a batch (n, …), float32."""
+        outputs: list[Array] = self._runtime.run(None, {self._input: batch})
+        return outputs
 
 
 def shared_session(model: Model, *, threads: int = 1) -> Session:

@@ -25,7 +25,7 @@ CROPS_PER_SCAN = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Network input and its answers, float32 tensors; labels are int64 (n,), targets (n, 2, rows, cols)."""
+    """Network input and its answers, float32 tensors; labels are int64 (n,), targets (n, 3, rows, cols)."""
 
     planes: Tensor
     answers: Tensor
@@ -61,7 +61,7 @@ def grey_planes(heights: NDArray[np.float32]) -> planes.Plane:
 
 
 def segmenter_batch(entries: Sequence[Entry], configuration: Training, step: int) -> Batch:
-    """Return planes (n, 9, rows, cols) and targets (n, 2, rows, cols) of crops at native resolution."""
+    """Return planes (n, 9, rows, cols) and targets (n, 3, rows, cols) of crops at native resolution."""
     rng = np.random.default_rng([configuration.seed, step, 2])
     crops = configuration.segmenter.crops
     shape = crops[int(rng.integers(len(crops)))]
@@ -74,7 +74,7 @@ def segmenter_batch(entries: Sequence[Entry], configuration: Training, step: int
         for _ in range(CROPS_PER_SCAN):
             window = crop_window(example.artifact, shape, rng)
             images.append(jittered(fitted(native[:, *window], shape), rng))
-            answers.append(fitted(both_targets(example.targets[window]), shape))
+            answers.append(fitted(all_targets(example, window), shape))
     return Batch(_tensor(images), _tensor(answers))
 
 
@@ -89,6 +89,12 @@ def crop_window(artifact: NDArray[np.bool_], shape: tuple[int, int], rng: np.ran
         start = int(np.clip(start, 0, room))
         window.append(slice(start, start + min(side, length)))
     return window[0], window[1]
+
+
+def all_targets(example: Example, window: tuple[slice, slice]) -> NDArray[np.float32]:
+    """Return (3, rows, cols): artefact and feature, 0 or 1, and the index of the spoilt pixel's class, else 0."""
+    both = both_targets(example.targets[window])
+    return np.concatenate([both, both[:1] * LABELS.index(example.label)])
 
 
 def both_targets(targets: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -33,8 +33,12 @@ class Calibration:
 
 
 def classifier_calibration(net: nn.Module, entries: Sequence[Entry], *, grey: bool) -> Calibration:
-    """Fit temperature (Guo et al., ICML 2017) and abstention threshold."""
-    logits, labels = classifier_logits(net, entries, grey=grey)
+    """Fit temperature and abstention threshold of a network on planes."""
+    return fitted_to(*classifier_logits(net, entries, grey=grey))
+
+
+def fitted_to(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Calibration:
+    """Fit temperature (Guo et al., ICML 2017) and abstention threshold to logits (n, classes) and label indices."""
     temperature = fitted_temperature(logits, labels)
     chances = scores.softmax(logits, temperature=temperature)
     return Calibration((temperature,), threshold=abstention(chances, labels))

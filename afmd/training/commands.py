@@ -19,12 +19,13 @@ from afmd.domain.findings import Label
 from afmd.domain.scan import Scan
 from afmd.errors import InvalidInput
 from afmd.files.nanoscope.reader import read_scan
-from afmd.inference import network_classifier, network_segmenter, weights_folder
+from afmd.inference import load_manifest, network_classifier, network_segmenter, weights_folder
 from afmd.inference.manifest import MANIFEST
 from afmd.training import report
 from afmd.training.config import Training, load
 from afmd.training.corpus import Entry, Part, default_folder, gather
 from afmd.training.evaluate import Report, evaluate_classifier, evaluate_segmenter
+from afmd.training.head import learn
 from afmd.training.seal import add_evaluation, seal
 from afmd.training.train import train
 
@@ -34,6 +35,9 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
     _add_configuration(parser)
     parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
+    parser.add_argument(
+        "--weights", type=Path, default=None, help="where a head finds its segmenter (default: afmd's own)"
+    )
 
 
 def run_train(args: argparse.Namespace) -> int:
@@ -43,6 +47,10 @@ def run_train(args: argparse.Namespace) -> int:
     training = _gathered(configuration, args, "training")
     validation = _gathered(configuration, args, "validation")
     run = _run_folder(args, configuration)
+    if configuration.classifier.kind == "head" and configuration.model == "classifier":
+        upon = load_manifest(args.weights).model("segmenter")
+        learn(configuration, upon, run=run, training=training, validation=validation, say=_say)
+        return 0
     train(configuration, run=run, training=training, validation=validation, resume=args.resume, say=_say)
     return 0
 
@@ -213,7 +221,8 @@ def _configuration(args: argparse.Namespace) -> Training:
 def _gathered(configuration: Training, args: argparse.Namespace, part: Part) -> list[Entry]:
     wanted = configuration.corpus
     count = wanted.training if part == "training" else wanted.validation
-    entries = gather(_corpus_folder(args), part, count, recipe=wanted.recipe, workers=args.workers)
+    skip = wanted.skip if part == "training" else 0
+    entries = gather(_corpus_folder(args), part, count, recipe=wanted.recipe, workers=args.workers, skip=skip)
     without = set(wanted.without)
     return [entry for entry in entries if not without & set(entry.kinds)]
 

@@ -24,9 +24,13 @@ class _Table(BaseModel):
 
 
 class Corpus(_Table):
-    """Which simulated scans: as many of each as stand here, by consecutive seeds. ``without``: kinds left out."""
+    """Which simulated scans: as many of each as stand here, by consecutive seeds. ``without``: kinds left out.
+
+    ``skip``: training seeds passed over first, because a network below has learned from them.
+    """
 
     training: Count = 6000
+    skip: Annotated[int, Field(ge=0)] = 0
     validation: Count = 400
     without: tuple[str, ...] = ()
     recipe: Literal["training", "evaluation"] = "training"
@@ -34,8 +38,13 @@ class Corpus(_Table):
 
 
 class ClassifierNet(_Table):
-    """ResNet-18's width (64 is the published one) and the file of ImageNet weights, if any."""
+    """A head on what the segmenter saw, or ResNet-18 on pooled planes.
 
+    ``width``: hidden units of the head, or ResNet-18's first channels (64 is the published width).
+    ``imagenet``: file of published weights for a ResNet-18, or None for a random start.
+    """
+
+    kind: Literal["head", "resnet18"] = "resnet18"
     width: Count = 32
     dropout: Share = 0.2
     imagenet: Path | None = None
@@ -56,6 +65,10 @@ class Optimiser(_Table):
     """How the weights move: ``adamw`` over one cosine, or ``sgd`` with the plateau rule and unfreezing of paper A."""
 
     rule: Literal["adamw", "sgd"] = "adamw"
+    start: Path | None = None
+    """Weights of an earlier stage to begin from; None begins at random."""
+    decay: bool = True
+    """False keeps the rate after warming up: for a stage that another will finish."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     momentum: Share = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2

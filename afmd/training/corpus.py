@@ -74,14 +74,14 @@ class Entry:
         return cls(file=file, **_typed(facts))
 
 
-def gather(folder: Path, part: Part, count: int, *, recipe: str, workers: int = 1) -> list[Entry]:
-    """Make what is missing of ``count`` examples of a part and return them all, by seed.
+def gather(folder: Path, part: Part, count: int, *, recipe: str, workers: int = 1, skip: int = 0) -> list[Entry]:
+    """Make what is missing of ``count`` examples of a part, after ``skip`` seeds, and return them all, by seed.
 
     ``folder`` belongs to one twin (see `default_folder`); each recipe has a folder of its own in it.
     """
     home = folder / recipe
     home.mkdir(parents=True, exist_ok=True)
-    first = FIRST_SEED[part]
+    first = FIRST_SEED[part] + skip
     files = [home / f"{seed}.npz" for seed in range(first, first + count)]
     missing = [file for file in files if not file.exists()]
     if workers > 1 and len(missing) > workers:

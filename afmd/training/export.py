@@ -16,7 +16,9 @@ from torch import nn
 
 from afmd.errors import ModelError
 from afmd.training.config import Training
+from afmd.training.head import loaded
 from afmd.training.tasks import task_for
+from afmd.training.unet import LightUNet, Summarised
 
 OPSET = 17
 TOLERANCE = 2e-3
@@ -25,9 +27,12 @@ TOLERANCE = 2e-3
 
 def trained(configuration: Training, weights: Path) -> nn.Module:
     """Return the network with its best weights, in evaluation mode. Raises ``ModelError``."""
-    net = task_for(configuration).build()
     try:
-        net.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
+        state = torch.load(weights, weights_only=True, map_location="cpu")
+        if configuration.model == "classifier" and configuration.classifier.kind == "head":
+            return loaded(configuration, state).eval()
+        net = task_for(configuration).build()
+        net.load_state_dict(state)
     except (OSError, RuntimeError) as e:
         mend = "Train first, with this configuration"
         raise ModelError(f"weights {weights}", why=f"they are not of {configuration.name} ({e})", mend=mend) from e
@@ -35,27 +40,32 @@ def trained(configuration: Training, weights: Path) -> nn.Module:
 
 
 def export(net: nn.Module, file: Path, *, sample: NDArray[np.float32]) -> None:
-    """Write one ONNX file; for planes (1, planes, rows, cols) of other sizes than 224 rows and columns stay free."""
-    free = {2: "rows", 3: "cols"} if sample.shape[1] > 3 else {}
+    """Write one ONNX file; a segmenter goes with its summary, and its rows and columns stay free."""
+    whole = isinstance(net, LightUNet)
+    net = Summarised(net) if isinstance(net, LightUNet) else net
+    free = {2: "rows", 3: "cols"} if whole else {}
     with warnings.catch_warnings():
         # The TorchScript exporter is deprecated, but its successor splits the file and raises the opset unasked.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             net.eval(), (torch.from_numpy(sample),), str(file), dynamo=False, opset_version=OPSET,
-            input_names=["planes"], output_names=["logits"],
-            dynamic_axes={"planes": free, "logits": free} if free else None,
+            input_names=["input"], output_names=["logits", "means", "largest"] if whole else ["logits"],
+            dynamic_axes={"input": free, "logits": free} if whole else None,
         )  # fmt: skip
     onnx.checker.check_model(onnx.load(str(file)), full_check=True)
 
 
 def largest_difference(net: nn.Module, file: Path, samples: Sequence[NDArray[np.float32]]) -> float:
-    """Return the greatest difference of any logit between torch and ONNX Runtime over planes (1, …)."""
+    """Return the greatest difference of any output between torch and ONNX Runtime over inputs (1, …)."""
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    net = Summarised(net) if isinstance(net, LightUNet) else net
     worst = 0.0
     for sample in samples:
         with torch.no_grad():
-            wanted = net(torch.from_numpy(sample)).numpy()
-        worst = max(worst, float(np.abs(session.run(None, {"planes": sample})[0] - wanted).max()))
+            wanted = net(torch.from_numpy(sample))
+        wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+        found = session.run(None, {"input": sample})
+        worst = max(worst, *(float(np.abs(f - w.numpy()).max()) for f, w in zip(found, wanted, strict=True)))
     return worst
 
 

@@ -35,3 +35,17 @@ def focal_dice_pixels(logits: Tensor, targets: Tensor, *, focus: float) -> Tenso
     dice = 1 - (2 * overlap + 1) / (size + truth + 1)
     present = (truth > 0).float()
     return 4 * cross_entropy + (present * dice).sum() / present.sum().clamp(min=1)
+
+
+def class_cells(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return cross-entropy of each cell's class, spoilt and sound cells weighing the same.
+
+    ``logits`` (n, classes, rows / 4, cols / 4); ``classes`` (n, rows, cols) indices as floats. A cell is of the class
+    of any spoilt pixel in it.
+    """
+    side = classes.shape[-1] // logits.shape[-1]
+    wanted = functional.max_pool2d(classes[:, None], side)[:, 0].long()
+    losses = functional.cross_entropy(logits, wanted, reduction="none")
+    spoilt = (wanted > 0).float()
+    sound = 1 - spoilt
+    return ((losses * spoilt).sum() / (spoilt.sum() + 1) + (losses * sound).sum() / (sound.sum() + 1)) / 2

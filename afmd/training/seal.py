@@ -11,18 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from afmd.domain.scan import Scan
 from afmd.inference import planes
-from afmd.inference.manifest import MANIFEST, SCHEMA
+from afmd.inference.manifest import MANIFEST, SCHEMA, Model, load_manifest
 from afmd.inference.networks import OUTPUTS
+from afmd.inference.perception import shared_perception
 from afmd.inference.tiling import LARGEST_SIDE, MULTIPLE, OVERLAP
 from afmd.training.batches import LABELS, grey_planes
-from afmd.training.calibrate import Calibration, classifier_calibration, segmenter_calibration
+from afmd.training.calibrate import Calibration, classifier_calibration, fitted_to, segmenter_calibration
 from afmd.training.config import Training
 from afmd.training.corpus import Entry, open_example
 from afmd.training.export import OPSET, export, proven, trained
+from afmd.training.head import labels_of, summaries_of
 
 LICENCE = "BSD-3-Clause; trained on simulated scans alone"
 PROOFS = 8
@@ -40,12 +44,19 @@ def seal(
     ``real``: heights of real scans to prove the export on, beside simulated ones. Raises ``ModelError``.
     """
     net = trained(configuration, run / "best.pt")
-    samples = [_sample(configuration, heights) for heights in (*real, *_simulated(validation))]
+    upon = load_manifest(folder).model("segmenter") if _is_head(configuration) else None
+    samples = [_sample(configuration, upon, heights) for heights in (*real, *_simulated(validation))]
     file = folder / f"{configuration.name}.onnx"
     folder.mkdir(parents=True, exist_ok=True)
     export(net, file, sample=samples[-1])
     difference = proven(net, file, samples)
-    entry = _entry(configuration, file, _calibrated(configuration, net, validation))
+    entry = _entry(configuration, file, _calibrated(configuration, net, validation, upon=upon, run=run))
+    if upon is not None:
+        entry |= {
+            "looks_at": "summary",
+            "upon": upon.sha256,
+            "inputs": [f"what {upon.name} saw: means, largest values"],
+        }
     entry |= {"parity": difference, "parity_scans": len(samples), "training": _history(run, configuration, command)}
     write_manifest(folder / MANIFEST, configuration.model, entry)
     return file
@@ -69,7 +80,14 @@ def add_evaluation(file: Path, role: str, figures: Mapping[str, str]) -> None:
     write_manifest(file, role, entry | {"evaluation": dict(figures)})
 
 
-def _sample(configuration: Training, heights: NDArray[np.float32]) -> NDArray[np.float32]:
+def _is_head(configuration: Training) -> bool:
+    return configuration.model == "classifier" and configuration.classifier.kind == "head"
+
+
+def _sample(configuration: Training, upon: Model | None, heights: NDArray[np.float32]) -> NDArray[np.float32]:
+    if upon is not None:
+        scan = Scan.from_heights(heights, pixel_nm=1.0)
+        return shared_perception(upon).see(scan).summary[None]
     if configuration.model == "classifier":
         grey = configuration.classifier.grey
         return (grey_planes(heights) if grey else planes.classifier_planes(heights))[None]
@@ -82,7 +100,13 @@ def _simulated(validation: Sequence[Entry]) -> list[NDArray[np.float32]]:
     return [open_example(entry).heights for entry in validation[:PROOFS]]
 
 
-def _calibrated(configuration: Training, net: nn.Module, validation: Sequence[Entry]) -> Calibration:
+def _calibrated(
+    configuration: Training, net: nn.Module, validation: Sequence[Entry], *, upon: Model | None, run: Path
+) -> Calibration:
+    if upon is not None:
+        with torch.no_grad():
+            logits = net(torch.from_numpy(summaries_of(upon, validation, cache=run / "summaries"))).numpy()
+        return fitted_to(logits, labels_of(validation))
     if configuration.model == "classifier":
         return classifier_calibration(net, validation, grey=configuration.classifier.grey)
     return segmenter_calibration(net, validation)

@@ -4,7 +4,7 @@ Rule: the training loop knows no model; whatever differs between classifier and 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from afmd.training.corpus import Entry, open_example
 from afmd.training.resnet import ResNet18, load_imagenet
 from afmd.training.unet import SIDE_MULTIPLE, LightUNet
 
+CLASS_WEIGHT = 0.5
 JUDGED_SIDE = 512
 """Validation looks at no more than this of a scan's side; evaluation looks at all of it."""
 
@@ -35,8 +36,8 @@ class Task(Protocol):
         """Return the batch of a step."""
         ...
 
-    def loss(self, output: Tensor, answers: Tensor) -> Tensor:
-        """Return a scalar."""
+    def loss(self, output: Any, answers: Tensor) -> Tensor:
+        """Return a scalar from what the network gave."""
         ...
 
     def judge(self, net: nn.Module, entries: Sequence[Entry]) -> Mapping[str, float]:
@@ -65,7 +66,7 @@ class ClassifierTask:
     def loss(self, output: Tensor, answers: Tensor) -> Tensor:
         """Return the focal loss; equal shares in the batch stand for class weights."""
         rule = self.configuration.optimiser
-        return losses.focal_classes(output, answers, focus=rule.focus, smoothing=rule.smoothing)
+        return losses.focal_classes(output.float(), answers, focus=rule.focus, smoothing=rule.smoothing)
 
     def judge(self, net: nn.Module, entries: Sequence[Entry]) -> Mapping[str, float]:
         """Return accuracy, macro-F1 and log loss over all severities, every second scan without its opposite pass."""
@@ -92,9 +93,11 @@ class SegmenterTask:
         """Return crops at native resolution and their targets."""
         return batches.segmenter_batch(entries, self.configuration, step)
 
-    def loss(self, output: Tensor, answers: Tensor) -> Tensor:
-        """Return focal cross-entropy plus Dice."""
-        return losses.focal_dice_pixels(output, answers, focus=self.configuration.optimiser.focus)
+    def loss(self, output: tuple[Tensor, Tensor], answers: Tensor) -> Tensor:
+        """Return focal cross-entropy plus Dice of the pixels, plus the cells' classes."""
+        logits, classes = (part.float() for part in output)
+        pixels = losses.focal_dice_pixels(logits, answers[:, :2], focus=self.configuration.optimiser.focus)
+        return pixels + CLASS_WEIGHT * losses.class_cells(classes, answers[:, 2])
 
     def judge(self, net: nn.Module, entries: Sequence[Entry]) -> Mapping[str, float]:
         """Return mean IoU of visible artefacts and of features, and the share falsely called on good scans."""
@@ -140,5 +143,5 @@ def judged_logits(net: nn.Module, entry: Entry) -> tuple[NDArray[np.float32], ND
     native = planes.segmenter_planes(example.heights, retrace)[:, *window]
     rows, cols = native.shape[1:]
     shape = (padded_side(rows, SIDE_MULTIPLE), padded_side(cols, SIDE_MULTIPLE))
-    logits = net(torch.from_numpy(batches.fitted(native, shape))[None])[0, :, :rows, :cols].numpy()
+    logits = net(torch.from_numpy(batches.fitted(native, shape))[None])[0][0, :, :rows, :cols].numpy()
     return logits, batches.both_targets(example.targets[window]) > 0

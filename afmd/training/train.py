@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from afmd.errors import WrongState
+from afmd.errors import ModelError, WrongState
 from afmd.training import checkpoint
 from afmd.training.batches import Batch
 from afmd.training.checkpoint import Progress, RunningMean
@@ -61,7 +61,7 @@ class _Loop:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         # bfloat16 kernels want channels last; float32 ones of few channels abort in oneDNN's backward pass with it
         self.layout = torch.channels_last if self.rule.mixed_precision else torch.contiguous_format
-        self.net = task.build().to(self.device).to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.net = _begun(task.build(), self.rule).to(self.device).to(memory_format=self.layout)  # type: ignore[call-overload]
         self.mean = RunningMean(self.net, decay=self.rule.averaging)
         self.optimiser = _optimiser(self.net, self.rule)
         self.progress = Progress()
@@ -102,7 +102,7 @@ class _Loop:
         images = batch.planes.to(self.device).contiguous(memory_format=self.layout)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.rule.mixed_precision):
             output = self.net(images)
-        loss = self.task.loss(output.float(), batch.answers.to(self.device))
+        loss = self.task.loss(output, batch.answers.to(self.device))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
@@ -117,6 +117,8 @@ class _Loop:
         if rule.rule == "sgd":
             return rule.learning_rate * self.progress.rate_factor
         warm = min(1.0, (step + 1) / max(rule.warm_up_steps, 1))
+        if not rule.decay:
+            return rule.learning_rate * warm
         return rule.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / rule.steps)))
 
     def judge(self, validation: Sequence[Entry], loss: float, seconds: float, say: Callable[[str], None]) -> None:
@@ -156,6 +158,17 @@ class _Loop:
         """Write the checkpoint."""
         file = self.run / CHECKPOINT
         checkpoint.save(file, net=self.net, mean=self.mean, optimiser=self.optimiser, progress=self.progress)
+
+
+def _begun(net: nn.Module, rule: Optimiser) -> nn.Module:
+    """Return the network with an earlier stage's weights, if there is one. Raises ``ModelError``."""
+    if rule.start is not None:
+        try:
+            net.load_state_dict(torch.load(rule.start, weights_only=True, map_location="cpu"))
+        except (OSError, RuntimeError) as e:
+            mend = "Train that stage first"
+            raise ModelError(f"start {rule.start}", why=f"not of this network ({e})", mend=mend) from e
+    return net
 
 
 def _optimiser(net: nn.Module, rule: Optimiser) -> torch.optim.Optimizer:

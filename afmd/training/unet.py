@@ -12,6 +12,8 @@ from torch.nn import functional
 
 FOLD = 2
 OUTPUTS = 2
+CLASSES = 4
+PATCH = 8
 LINE, FRAME = (3,), (2, 3)
 WIDENING = (1, 2, 4, 6, 8)
 """Channels of each level over the first's; multiples of 16 channels are what a CPU likes."""
@@ -22,7 +24,10 @@ SIDE_MULTIPLE = FOLD * 2 ** (len(WIDENING) - 1)
 
 
 class LightUNet(nn.Module):
-    """Planes (n, planes, rows, cols) in, logits (n, 2, rows, cols) out: artefact, feature."""
+    """Planes (n, planes, rows, cols) in; logits (n, 2, rows, cols) and class logits (n, 4, rows / 4, cols / 4) out.
+
+    The first are artefact and feature; the second say of what class the fault is, class 0 being none.
+    """
 
     def __init__(self, *, planes: int, width: int, separable: bool = False, strips: bool = True) -> None:
         super().__init__()
@@ -38,17 +43,46 @@ class LightUNet(nn.Module):
         self.decoders = nn.ModuleList(Convolution(w, w, separable=separable) for w in widths[:-1])
         self.head = nn.Conv2d(width, OUTPUTS * FOLD**2, 3, padding=1)
         nn.init.constant_(self.head.bias, -2.0)  # type: ignore[arg-type]
+        self.classes = nn.Conv2d(widths[1], CLASSES, 1)
 
-    def forward(self, planes: Tensor) -> Tensor:
-        """Return logits of the planes' own rows and columns."""
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits at the planes' own rows and columns, and class logits at a quarter of them."""
+        logits, classes, _ = self.seen(planes)
+        return logits, classes
+
+    def seen(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return both outputs and the deepest features (n, 8 × width, rows / 32, cols / 32)."""
         x = self.encoders[0](self.stem(planes))
         skips = []
         for down, encoder in zip(self.down, self.encoders[1:], strict=True):
             skips.append(x)
             x = encoder(down(x))
+        deepest = quarter = x
         for up, decoder in zip(reversed(self.up), reversed(self.decoders), strict=True):
+            quarter = x
             x = decoder(skips.pop() + functional.interpolate(up(x), scale_factor=2.0, mode="nearest"))
-        return functional.pixel_shuffle(self.head(x), FOLD)
+        return functional.pixel_shuffle(self.head(x), FOLD), self.classes(quarter), deepest
+
+
+class Summarised(nn.Module):
+    """What is exported: logits, and for a classifier's head the means and the largest values of what was seen.
+
+    Two summaries, so that those of several tiles can be joined: means by their mean, largest values by the largest.
+    """
+
+    def __init__(self, net: LightUNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits (n, 2, rows, cols), means (n, 10 + 8 × width) and largest values (n, 12 + 8 × width)."""
+        logits, classes, deepest = self.net.seen(planes)
+        chances = classes.softmax(dim=1)
+        patches = functional.avg_pool2d(chances, PATCH)
+        lines = chances.mean(dim=3, keepdim=True)
+        means = [part.mean(dim=FRAME) for part in (chances, chances.square(), logits.sigmoid(), deepest)]
+        largest = [part.amax(dim=FRAME) for part in (patches, lines, classes, deepest)]
+        return logits, torch.cat(means, dim=1), torch.cat(largest, dim=1)
 
 
 class Convolution(nn.Module):

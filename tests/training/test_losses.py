@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from afmd.training.losses import focal_classes, focal_dice_pixels
+from afmd.training.losses import class_cells, focal_classes, focal_dice_pixels
 
 
 def test_without_focus_it_is_cross_entropy():
@@ -52,3 +52,15 @@ def test_an_empty_picture_called_empty_costs_nothing():
     targets = torch.zeros(2, 2, 16, 16)
 
     assert float(focal_dice_pixels(torch.full_like(targets, -20.0), targets, focus=1)) < 1e-6
+
+
+def test_a_cell_is_of_the_class_of_any_spoilt_pixel_in_it():
+    classes = torch.zeros(1, 8, 8)
+    classes[0, 1, 6] = 3
+    right = torch.full((1, 4, 2, 2), -20.0)
+    right[0, 0] = 20
+    right[0, :, 0, 1] = torch.tensor([-20.0, -20.0, -20.0, 20.0])
+    wrong = right.roll(1, dims=3)
+
+    assert float(class_cells(right, classes)) < 1e-3
+    assert float(class_cells(wrong, classes)) > 10

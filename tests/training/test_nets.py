@@ -5,7 +5,7 @@ import torch
 
 from afmd.errors import ModelError
 from afmd.training.resnet import ResNet18, load_imagenet
-from afmd.training.unet import LightUNet
+from afmd.training.unet import FRAME, LINE, Context, LightUNet
 
 
 def published_shapes() -> dict[str, tuple[int, ...]]:
@@ -65,7 +65,10 @@ def test_a_file_that_is_no_state_dictionary_is_refused(tmp_path):
 def test_the_segmenter_keeps_rows_and_columns(shape, separable):
     net = LightUNet(planes=9, width=4, separable=separable).eval()
 
-    assert net(torch.zeros(2, 9, *shape)).shape == (2, 2, *shape)
+    logits, classes = net(torch.zeros(2, 9, *shape))
+
+    assert logits.shape == (2, 2, *shape)
+    assert classes.shape == (2, 4, shape[0] // 4, shape[1] // 4)
 
 
 def reach(net: LightUNet) -> tuple[bool, bool]:
@@ -76,12 +79,24 @@ def reach(net: LightUNet) -> tuple[bool, bool]:
     along[0, :, 256, 2] += 1000
     down[0, :, 2, 256] += 1000
     with torch.no_grad():
-        plain, one, other = (net(x)[0, :, 256, 256] for x in (image, along, down))
+        plain, one, other = (net(x)[0][0, :, 256, 256] for x in (image, along, down))
     return not torch.equal(plain, one), not torch.equal(plain, other)
 
 
-def test_only_the_line_context_sees_the_whole_line():
+def test_only_context_sees_what_is_far():
     torch.manual_seed(0)
 
     assert reach(LightUNet(planes=9, width=4).eval())[0]
     assert reach(LightUNet(planes=9, width=4, strips=False).eval()) == (False, False)
+
+
+@pytest.mark.parametrize(("over", "reached"), [(LINE, [False, True, False]), (FRAME, [True, True, True])])
+def test_context_reaches_its_line_or_the_whole_frame(over, reached):
+    torch.manual_seed(0)
+    context, image = Context(3, over=over), torch.zeros(1, 3, 3, 8)
+    spoilt = image.clone()
+    spoilt[0, :, 1, 0] = 9
+
+    changed = (context(spoilt) != context(image))[0, :, :, 7].any(dim=0)
+
+    assert changed.tolist() == reached

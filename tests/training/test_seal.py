@@ -12,7 +12,9 @@ from afmd.files.nanoscope.reader import read_scan
 from afmd.inference import load_manifest, network_classifier, network_segmenter, planes
 from afmd.inference.manifest import MANIFEST
 from afmd.training import export as exports
+from afmd.training.config import ClassifierNet
 from afmd.training.export import TOLERANCE, export, largest_difference, proven
+from afmd.training.head import learn
 from afmd.training.resnet import ResNet18
 from afmd.training.seal import add_evaluation, seal, write_manifest
 from afmd.training.train import train
@@ -62,6 +64,25 @@ def test_the_opset_is_the_one_asked_for(tmp_path):
 
     assert onnx.load(str(tmp_path / "a.onnx")).opset_import[0].version == exports.OPSET
     assert [p.name for p in tmp_path.iterdir()] == ["a.onnx"]
+
+
+def test_a_head_stands_on_its_own_segmenter_and_on_no_other(segmenter, tmp_path, training, validation, real):
+    weights, run = tmp_path / "weights", tmp_path / "run"
+    net = ClassifierNet(kind="head", width=8)
+    configuration = segmenter.model_copy(update={"name": "tiny-head", "model": "classifier", "classifier": net})
+    train(segmenter, run=run, training=training, validation=validation, say=silent)
+    seal(segmenter, run, weights, validation=validation, command="train")
+    upon = load_manifest(weights).model("segmenter")
+    learn(configuration, upon, run=tmp_path / "head", training=training, validation=validation, say=silent)
+
+    seal(configuration, tmp_path / "head", weights, validation=validation, command="train")
+
+    said = network_classifier(weights).classify(real[0])
+    assert sum(said.probabilities.values()) == pytest.approx(1)
+    text = (weights / MANIFEST).read_text(encoding="utf-8")
+    (weights / MANIFEST).write_text(text.replace(f'upon = "{upon.sha256}"', f'upon = "{"0" * 64}"'), encoding="utf-8")
+    with pytest.raises(ModelError, match="it stands on segmenter 000000000000"):
+        network_classifier(weights)
 
 
 def test_a_sealed_run_is_what_the_daemon_takes(segmenter, classifier, tmp_path, training, validation, real):

@@ -1,0 +1,86 @@
+"""One run of the segmenter's network serves both questions: which pixels are spoilt, and what became of the scan.
+
+Rule: a scan is looked at once. The classifier asks first and leaves what was seen for the segmenter, which takes it;
+what nobody takes is dropped with the scan, or with the next one.
+"""
+
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.domain.scan import Scan
+from afmd.inference import planes
+from afmd.inference.manifest import Model
+from afmd.inference.sessions import Session, shared_session
+from afmd.inference.tiling import tiled
+
+LOGITS, MEANS, LARGEST = range(3)
+KEPT: Final = 4
+"""Scans looked at but not yet segmented: one for each worker at least."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """``logits``: float32 (2, rows, cols). ``summary``: float32 (summary,), means and largest values of all tiles."""
+
+    logits: NDArray[np.float32]
+    summary: NDArray[np.float32]
+
+
+class Perception:
+    """Runs the segmenter's network over scans; safe from any thread."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._kept: dict[int, tuple[weakref.ref[NDArray[np.float32]], object, Seen]] = {}
+        self._lock = threading.Lock()
+
+    def look(self, scan: Scan) -> Seen:
+        """Return what the network sees, and keep it for `take`."""
+        seen = self.see(scan)
+        key = id(scan.heights)
+        with self._lock:
+            while len(self._kept) >= KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = (weakref.ref(scan.heights, lambda _: self._kept.pop(key, None)), scan.retrace, seen)
+        return seen
+
+    def take(self, scan: Scan) -> Seen:
+        """Return what was seen of this very scan and forget it, or look now."""
+        with self._lock:
+            kept = self._kept.pop(id(scan.heights), None)
+        if kept is not None and kept[0]() is scan.heights and kept[1] is scan.retrace:
+            return kept[2]
+        return self.see(scan)
+
+    def see(self, scan: Scan) -> Seen:
+        """Run the network over every tile."""
+        means: list[NDArray[np.float32]] = []
+        largest: list[NDArray[np.float32]] = []
+
+        def predict(tile: NDArray[np.float32]) -> NDArray[np.float32]:
+            outputs = self._session.all(tile[None])
+            means.append(outputs[MEANS][0])
+            largest.append(outputs[LARGEST][0])
+            return np.asarray(outputs[LOGITS][0])
+
+        logits = tiled(planes.segmenter_planes(scan.heights, scan.retrace), predict)
+        summary = np.concatenate([np.mean(means, axis=0), np.max(largest, axis=0)])
+        return Seen(logits, summary.astype(np.float32))
+
+
+_perceptions: dict[tuple[str, int], Perception] = {}
+_lock = threading.Lock()
+
+
+def shared_perception(model: Model, *, threads: int = 1) -> Perception:
+    """Return the one perception of this process through these weights. Raises ``ModelError``."""
+    key = (model.sha256, threads)
+    with _lock:
+        if key not in _perceptions:
+            _perceptions[key] = Perception(shared_session(model, threads=threads))
+        return _perceptions[key]

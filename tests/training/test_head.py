@@ -1,0 +1,54 @@
+"""The head learns from summaries, and looking is done once."""
+
+import numpy as np
+import pytest
+
+from afmd.inference import load_manifest
+from afmd.training import head as heads
+from afmd.training.config import ClassifierNet
+from afmd.training.head import labels_of, summaries_of, train_head
+from afmd.training.seal import seal
+from afmd.training.train import train
+
+
+@pytest.fixture
+def head(classifier):
+    rule = classifier.optimiser.model_copy(update={"steps": 200, "batch": 32, "learning_rate": 1e-2})
+    return classifier.model_copy(update={"classifier": ClassifierNet(kind="head", width=16), "optimiser": rule})
+
+
+def test_a_head_learns_what_the_summaries_tell(head):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(4, size=400)
+    summaries = (np.eye(4)[labels] * 50 + rng.normal(0, 5, (400, 4)) + 1000).astype(np.float32)
+
+    trained = train_head(head, summaries, labels)
+
+    import torch
+
+    with torch.no_grad():
+        answers = trained(torch.from_numpy(summaries)).numpy().argmax(axis=1)
+    assert (answers == labels).mean() > 0.95
+
+
+def test_the_same_seed_makes_the_same_head(head):
+    rng = np.random.default_rng(0)
+    summaries, labels = rng.normal(size=(50, 6)).astype(np.float32), rng.integers(4, size=50)
+
+    one, other = (train_head(head, summaries, labels).state_dict() for _ in range(2))
+
+    assert all((one[name] == other[name]).all() for name in one)
+
+
+def test_what_was_looked_at_is_kept(segmenter, tmp_path, training, validation, monkeypatch):
+    train(segmenter, run=tmp_path / "run", training=training, validation=validation, say=lambda _: None)
+    seal(segmenter, tmp_path / "run", tmp_path / "weights", validation=validation, command="train")
+    upon = load_manifest(tmp_path / "weights").model("segmenter")
+    first = summaries_of(upon, validation, cache=tmp_path, variants=2)
+    monkeypatch.setattr(heads, "shared_perception", lambda *_: 1 / 0)
+
+    again = summaries_of(upon, validation, cache=tmp_path, variants=2)
+
+    np.testing.assert_array_equal(first, again)
+    assert len(first) == len(labels_of(validation, variants=2)) == 2 * len(validation)
+    assert not np.array_equal(first[: len(validation)], first[len(validation) :])
