@@ -81,6 +81,52 @@ def daemon(own: settings.Settings) -> "Daemon":
     return Daemon(parts)
 
 
+def examine_capture(own: settings.Settings) -> str:
+    """List the capture folder and say what lies there. Raises ``StorageError``."""
+    from afmd.files.capture import CaptureFolder
+
+    listing = CaptureFolder(own.capture, ignore=(own.outputs.root,)).listing()
+    hidden = f", {len(listing.hidden)} that cannot be read" if listing.hidden else ""
+    return f"{own.capture.folder}, {len(listing.files)} files that may be scans{hidden}"
+
+
+def examine_ledger(own: settings.Settings) -> str:
+    """Look at the ledger and whether a daemon works with it already. Raises ``AlreadyRunning``, ``LedgerError``."""
+    from afmd.files.ledger_file import examine
+    from afmd.runtime.lock import InstanceLock
+
+    examine(own.ledger.path)
+    if own.ledger.path.exists():
+        with InstanceLock(own.ledger.path):
+            return str(own.ledger.path)
+    return f"{own.ledger.path}, a new one"
+
+
+def examine_server(own: settings.Settings) -> str:
+    """Look at address, certificates and tokens. Raises ``AlreadyRunning``, ``SettingsError``."""
+    from afmd.rpc.server import examine
+
+    examine(own.server)
+    guarded = "TLS" if own.server.tls_certificate else "no TLS"
+    return f"{own.server.host}:{own.server.port or 'any free port'}, {guarded}"
+
+
+def examine_metrics(own: settings.Settings) -> str:
+    """Try the metrics port. Raises ``AlreadyRunning``."""
+    from afmd.telemetry.metrics import LOOPBACK, Metrics, MetricsServer
+
+    if not own.metrics.port:
+        return "off"
+    MetricsServer(Metrics(), port=own.metrics.port).stop()
+    return f"http://{LOOPBACK}:{own.metrics.port}/metrics"
+
+
+def examine_models(own: settings.Settings) -> str:
+    """Load whoever is to classify and segment, and name them. Raises ``ModelError``."""
+    found = backends(own.models)
+    return "; ".join((f"{found.classifier.backend}, {found.segmenter.backend}", *found.remarks))
+
+
 class _Assembly:
     """Joins the parts of one daemon; ``taken`` lets go of what is held where a later part cannot be made."""
 

@@ -161,11 +161,22 @@ def load(path: Path) -> Settings:
     """Read a settings file. Raises ``SettingsError`` naming the key."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as e:
+        raise SettingsError(
+            f"settings {path}", why="there is no such file", mend=f"Copy {shipped()}, which explains every setting"
+        ) from e
     except OSError as e:
         raise SettingsError(f"settings {path}", why=e.strerror or str(e), mend="Give a readable file") from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise SettingsError(f"settings {path}", why=str(e), mend="Mend the TOML syntax") from e
     return parse(table, base=path.resolve().parent, source=str(path))
+
+
+def shipped() -> Path:
+    """Return the settings file that came with afmd: every setting, its default and what it means."""
+    package = Path(__file__).resolve().parent
+    installed = package / "service.toml"
+    return installed if installed.exists() else package.parent / "service.toml"
 
 
 def parse(table: dict[str, Any], *, base: Path, source: str = "settings") -> Settings:

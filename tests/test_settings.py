@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from afmd.errors import SettingsError
-from afmd.settings import Settings, load, parse
+from afmd.settings import Settings, load, parse, shipped
 
-SHIPPED = Path(__file__).resolve().parents[1] / "service.toml"
+SHIPPED = shipped()
 
 
 def test_the_shipped_file_equals_the_defaults(tmp_path: Path) -> None:
@@ -100,6 +100,9 @@ def test_broken_toml_is_a_settings_error(text: str, tmp_path: Path) -> None:
         load(file)
 
 
-def test_a_missing_file_is_a_settings_error(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="No such file"):
+def test_a_missing_file_is_a_settings_error_that_names_the_one_to_copy(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
         load(tmp_path / "none.toml")
+
+    assert str(shipped()) in caught.value.mend
+    assert load(shipped()).workers == Settings().workers

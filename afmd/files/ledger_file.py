@@ -27,11 +27,9 @@ def opened(path: Path) -> sqlite3.Connection:
     damage: SQLite takes what was committed. File and log are checked whole only after a stop that left a log behind.
     Raises ``LedgerError``.
     """
-    _refuse_old_sqlite(path)
-    refuse_network_share(path)
+    examine(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _refuse_untrusted(path)
         db = connected(path)
         try:
             _turn_on_log(db, path)
@@ -40,6 +38,14 @@ def opened(path: Path) -> sqlite3.Connection:
             db.close()
             raise
     return db
+
+
+def examine(path: Path) -> None:
+    """Raise what ``opened`` would refuse the file for, and change nothing. Raises ``LedgerError``."""
+    _refuse_old_sqlite(path)
+    refuse_network_share(path)
+    with explained(path):
+        _refuse_untrusted(path)
 
 
 class Readers:

@@ -114,6 +114,22 @@ class RpcServer:
         ]
 
 
+def examine(settings: Server) -> None:
+    """Raise what keeps a server with these settings from starting, and keep nothing bound.
+
+    Raises ``AlreadyRunning``, ``SettingsError``.
+    """
+    _credentials(settings)
+    Access(settings.tokens, on_fault=_nobody)
+    refused = _refusal(settings)
+    if refused is not None:
+        raise refused
+
+
+def _nobody(where: str, error: Exception) -> None:
+    del where, error
+
+
 def _bound(server: grpc.aio.Server, settings: Server) -> int:
     """Bind the port. Raises ``AlreadyRunning`` where it is taken, ``SettingsError`` where the address is no good."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
