@@ -42,27 +42,43 @@ BADGES = {
 _WIDTH, _MARGIN, _HEADER, _FOOTER = 2000, 44, 150, 56
 _CELL, _GAP, _SIDE = 608, 44, 512
 _TITLE, _CAPTION = 46, 52
-_ROW = _TITLE + _SIDE + _CAPTION
 _LETTER = 17.0
-_SURFACE_SIDE = 1024
+_ENOUGH = Box(0, 0, 1024, 1024)
+"""No panel shows more pixels than these; larger scans are averaged down first."""
+
 _UPRIGHT, _EDGE = 30, 26
 
 
 def drawn_panels(scan: Scan, restoration: Restoration) -> bytes:
     """Return the PNG; matplotlib's settings are the caller's affair."""
-    canvas = Canvas(_WIDTH, _HEADER + 2 * _ROW + _FOOTER)
-    before = _heights(_without_plane(scan.heights), scan, restoration.quality.before)
-    after = _heights(restoration.restored, scan, restoration.quality.after)
+    before = _heights(_without_plane(reduced(scan.heights, _ENOUGH)), scan, restoration.quality.before)
+    after = _heights(reduced(restoration.restored, _ENOUGH), scan, restoration.quality.after)
+    sheet = _Sheet(top_side=min(max(_SIDE * before.ratio, 90.0), _SIDE))
     done = "Levelled only" if restoration.refusal or not restoration.touched.any() else "Restored"
-    _header(canvas, scan, restoration)
-    _height_panel(canvas, 0, "Original, mean plane removed", before)
-    _mask_panel(canvas, 1, "Raw mask", before, restoration.raw_mask, RAW_COLOUR)
-    _mask_panel(canvas, 2, "Final mask", before, restoration.mask, FINAL_COLOUR)
-    _height_panel(canvas, 3, done, after)
-    _surface_panel(canvas, 4, "Original, mean plane removed", before, colours_of="a")
-    _surface_panel(canvas, 5, done, after, colours_of="d")
-    _footer(canvas, scan, restoration)
-    return canvas.png()
+    _header(sheet.canvas, scan, restoration)
+    _height_panel(sheet, 0, "Original, mean plane removed", before)
+    _mask_panel(sheet, 1, "Raw mask", before, restoration.raw_mask, RAW_COLOUR)
+    _mask_panel(sheet, 2, "Final mask", before, restoration.mask, FINAL_COLOUR)
+    _height_panel(sheet, 3, done, after)
+    _surface_panel(sheet, 4, "Original, mean plane removed", before, colours_of="a")
+    _surface_panel(sheet, 5, done, after, colours_of="d")
+    _footer(sheet.canvas, scan, restoration)
+    return sheet.canvas.png()
+
+
+class _Sheet:
+    """A canvas with two rows of three cells; the upper row is as high as the frame needs."""
+
+    def __init__(self, *, top_side: float) -> None:
+        self._tops = (_HEADER, _HEADER + _TITLE + top_side + _CAPTION)
+        self.canvas = Canvas(_WIDTH, self._tops[1] + _TITLE + _SIDE + _CAPTION + _FOOTER)
+
+    def cell(self, number: int, title: str) -> Box:
+        """Write a panel's letter and title; return the room below them."""
+        left, top = _MARGIN + number % 3 * (_CELL + _GAP), self._tops[number // 3]
+        self.canvas.write("abcdef"[number], left, top + 10, size=22, fontweight="bold")
+        self.canvas.write(title, left + 26, top + 12, size=19)
+        return Box(left, top + _TITLE, _CELL, _SIDE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,13 +102,13 @@ class _Heights:
 
 
 def _heights(values: NDArray[np.float32], scan: Scan, roughness: Roughness) -> _Heights:
-    rows, cols = values.shape
+    rows, cols = scan.heights.shape
     width = cols * scan.pixel_nm[1]
     return _Heights(values, width, rows * scan.pixel_nm[0] / width, limits(values), roughness)
 
 
-def _height_panel(canvas: Canvas, number: int, title: str, heights: _Heights) -> None:
-    box = heights.box(_cell(canvas, number, title))
+def _height_panel(sheet: _Sheet, number: int, title: str, heights: _Heights) -> None:
+    canvas, box = sheet.canvas, heights.box(sheet.cell(number, title))
     axes = canvas.axes(box)
     mapped = show_heights(axes, heights.values, box, bounds=heights.bounds, colour_map=colours.DEFAULT)
     frame_line(axes)
@@ -104,9 +120,9 @@ def _height_panel(canvas: Canvas, number: int, title: str, heights: _Heights) ->
 
 
 def _mask_panel(
-    canvas: Canvas, number: int, title: str, heights: _Heights, mask: NDArray[np.bool_], colour: str
+    sheet: _Sheet, number: int, title: str, heights: _Heights, mask: NDArray[np.bool_], colour: str
 ) -> None:
-    box = heights.box(_cell(canvas, number, title))
+    canvas, box = sheet.canvas, heights.box(sheet.cell(number, title))
     axes = canvas.axes(box)
     show_mask(axes, heights.grey(), mask, box, colour=colour)
     frame_line(axes)
@@ -116,12 +132,12 @@ def _mask_panel(
     canvas.write(f"{_percent(float(mask.mean()))} of the pixels", box.left + 22, below, size=_LETTER, color=PALE)
 
 
-def _surface_panel(canvas: Canvas, number: int, title: str, heights: _Heights, *, colours_of: str) -> None:
-    cell = _cell(canvas, number, title)
-    small = reduced(heights.values, Box(0, 0, _SURFACE_SIDE, _SURFACE_SIDE))
+def _surface_panel(sheet: _Sheet, number: int, title: str, heights: _Heights, *, colours_of: str) -> None:
+    canvas, cell = sheet.canvas, sheet.cell(number, title)
+    rows, cols = heights.values.shape
     drawn = surface.draw(
-        small,
-        pixel_nm=(heights.width_nm * heights.ratio / small.shape[0], heights.width_nm / small.shape[1]),
+        heights.values,
+        pixel_nm=(heights.width_nm * heights.ratio / rows, heights.width_nm / cols),
         limits=heights.bounds,
         colours=colours.table(colours.DEFAULT),
         width_px=round(cell.width) - _UPRIGHT,
@@ -157,15 +173,6 @@ def _upright(canvas: Canvas, foot: NDArray[np.float64], px_per_nm: float, *, spa
     ends = [1 - foot[1] / canvas.height, 1 - top / canvas.height]
     canvas.figure.add_artist(Line2D([col / canvas.width] * 2, ends, color=INK, lw=2.5, solid_capstyle="butt"))
     canvas.write(length_text(height), col - 8, (foot[1] + top) / 2, size=_LETTER, ha="right", va="center", rotation=90)
-
-
-def _cell(canvas: Canvas, number: int, title: str) -> Box:
-    """Write a panel's letter and title; return the room below them."""
-    left = _MARGIN + number % 3 * (_CELL + _GAP)
-    top = _HEADER + number // 3 * _ROW
-    canvas.write("abcdef"[number], left, top + 10, size=22, fontweight="bold")
-    canvas.write(title, left + 26, top + 12, size=19)
-    return Box(left, top + _TITLE, _CELL, _SIDE)
 
 
 def _header(canvas: Canvas, scan: Scan, restoration: Restoration) -> None:

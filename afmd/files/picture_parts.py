@@ -18,6 +18,7 @@ from afmd.files import colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.ft2font import FT2Font
     from matplotlib.image import AxesImage
 
 LIMITS_PERCENT = (0.3, 99.7)

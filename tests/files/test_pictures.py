@@ -124,7 +124,7 @@ def test_the_six_panels_show_masks_and_heights() -> None:
 
     picture = opened(panels(scan, restoration_of(scan)))
 
-    assert picture.shape == (1426, 2000, 3)
+    assert picture.shape[1:] == (2000, 3)
     assert _share_of(picture, "#f07f13") > 1e-4
     assert _share_of(picture, "#e0245e") > 1e-4
 

@@ -152,7 +152,8 @@ def _sensitivity(name: str, *, is_length: bool) -> tuple[str, float, str]:
 def _integers(values: NDArray[np.float32], scale: Scale, *, width: int) -> NDArray[np.int16] | NDArray[np.int32]:
     """Return the stored integers of values in the scale's unit. Raises ``HeightOverflow``."""
     limits = np.iinfo(np.int16 if width == 2 else np.int32)
-    raw = np.rint(np.divide(values, scale.factor, dtype=np.float64))
+    raw = np.divide(values, scale.factor, dtype=np.float64)
+    np.rint(raw, out=raw)
     if not (raw.min() >= limits.min and raw.max() <= limits.max):
         raise HeightOverflow(
             f"heights of {values.min():.6g} to {values.max():.6g} {scale.unit}",
