@@ -111,7 +111,7 @@ def test_the_published_rule_unfreezes_and_then_lowers_its_rate(classifier, tmp_p
     assert loop.rate() < 1e-4
 
 
-@pytest.mark.parametrize("preset", ["segmenter", "classifier", "published"])
+@pytest.mark.parametrize("preset", ["segmenter", "classifier", "resnet18", "published"])
 def test_the_presets_are_sound(preset):
     from pathlib import Path
 
