@@ -5,6 +5,7 @@ when the folder is replaced by another of the same name; so whoever listens call
 """
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ class FolderHints:
         self._tell = tell
         self._observer: BaseObserver | None = None
         self._watched: tuple[int, int] | None = None
+        self._threads: set[threading.Thread] = set()
 
     def keep(self) -> bool:
         """Listen, from now on or still or again; return whether that is so. Raises nothing."""
@@ -59,7 +61,7 @@ class FolderHints:
             if self._alive() and root == self._watched:
                 return True
             self.stop()
-            self._observer = self._listening()
+            self._listen()
             self._watched = root
         except Exception:  # a lack of watches, a file system without events, a folder that is away: no hints for now
             return False
@@ -68,21 +70,26 @@ class FolderHints:
     def stop(self) -> None:
         """Listen no more."""
         observer, self._observer = self._observer, None
-        if observer is not None and observer.ident is not None:
+        if observer is not None:
             observer.stop()
             observer.join()
 
     def _alive(self) -> bool:
-        observer = self._observer
-        return observer is not None and observer.is_alive() and all(e.is_alive() for e in observer.emitters)
+        """True while every thread that listening takes is alive; which those are differs between systems."""
+        return self._observer is not None and all(thread.is_alive() for thread in self._threads)
 
-    def _listening(self) -> "BaseObserver":
+    def _listen(self) -> None:
+        before = set(threading.enumerate())
         observer = Observer()
-        observer.schedule(
-            _Ear(self._heard), str(self._root), recursive=self._folder.settings.subfolders, event_filter=HEARD
-        )
-        observer.start()
-        return observer
+        try:
+            observer.schedule(
+                _Ear(self._heard), str(self._root), recursive=self._folder.settings.subfolders, event_filter=HEARD
+            )
+            observer.start()
+        except BaseException:
+            observer.on_thread_stop()  # it never ran, so nothing else lets go of what it took
+            raise
+        self._observer, self._threads = observer, set(threading.enumerate()) - before
 
     def _heard(self, event: FileSystemEvent) -> None:
         if event.is_directory:
