@@ -185,11 +185,12 @@ class _Assembly:
         )  # fmt: skip
 
     def _intake(self, workers: "Workers") -> "Intake":
-        from afmd.files.nanoscope import promised_bytes
+        from afmd.files.nanoscope import promised_bytes, refusal
         from afmd.runtime.intake import Intake
 
         return Intake(
-            self.folder, ledger=self.ledger, offer=workers.offer, promised_bytes=promised_bytes, clock=self.clock
+            self.folder, ledger=self.ledger, offer=workers.offer, promised_bytes=promised_bytes, refusal=refusal,
+            clock=self.clock,
         )  # fmt: skip
 
     def _watch(self, intake: "Intake", workers: "Workers") -> "CaptureWatch":

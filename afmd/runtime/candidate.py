@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from afmd.domain.events import Fingerprint
 from afmd.domain.settle import Settler, Verdict
-from afmd.errors import LimitReached, UnfinishedScan
+from afmd.errors import AfmdError, LimitReached, UnfinishedScan
 from afmd.files.capture import CaptureFolder
 
 HEAD_BYTES = 64 * 1024
@@ -15,6 +15,9 @@ HEAD_LIMIT = 4 * 1024 * 1024
 
 Promise = Callable[[bytes], int | None]
 """How large a file must be, from its first bytes; None where the header is not whole, 0 where it promises nothing."""
+
+Refusal = Callable[[bytes, str], AfmdError | None]
+"""Why the reader would refuse these bytes under this name; None where it would not."""
 
 
 class Candidate:

@@ -14,10 +14,10 @@ from afmd.domain.events import Entry, Event, Fingerprint, State
 from afmd.domain.ports import Clock, Ledger
 from afmd.domain.reconcile import Change, Difference, Known, reconcile
 from afmd.domain.settle import Verdict
-from afmd.errors import HistoryGone, LedgerError, LimitReached, StorageError, WrongState
+from afmd.errors import AfmdError, HistoryGone, LedgerError, LimitReached, StorageError, UnfinishedScan, WrongState
 from afmd.files.capture import CaptureFolder, Content, Listing
 from afmd.runtime import facts
-from afmd.runtime.candidate import Candidate, Promise
+from afmd.runtime.candidate import Candidate, Promise, Refusal
 from afmd.runtime.resumption import give_up_further_repair, never_read
 from afmd.telemetry.logs import error_fields, logger
 
@@ -39,7 +39,8 @@ log = logger("runtime")
 class Intake:
     """Compares the folder with the ledger, and hands settled scans to ``offer``.
 
-    ``offer`` is told a scan_id and says whether there was room; if not, it is asked again. Not safe from several
+    ``offer`` is told a scan_id and says whether there was room; if not, it is asked again. ``refusal`` says why the
+    reader would refuse a file's bytes. Not safe from several
     threads at once. Every method raises ``LedgerError``, after which it may be called again.
     """
 
@@ -50,6 +51,7 @@ class Intake:
         ledger: Ledger,
         offer: Callable[[str], bool],
         promised_bytes: Promise,
+        refusal: Refusal = lambda data, name: None,  # noqa: ARG005 - as the type has them
         clock: Clock,
     ) -> None:
         self.reachable = True
@@ -59,6 +61,7 @@ class Intake:
         self._ledger = ledger
         self._offer = offer
         self._promised_bytes = promised_bytes
+        self._refusal = refusal
         self._clock = clock
         self._known: dict[str, Known] = {}
         self._candidates: dict[str, Candidate] = {}
@@ -268,7 +271,7 @@ class Intake:
         try:
             verdict = candidate.look(at_s=now_s)
             if verdict is Verdict.STALLED:
-                self._end(candidate, State.REFUSED, facts.of_error(candidate.stalled()))
+                self._end(candidate, State.REFUSED, facts.of_error(self._why_stalled(candidate)))
             elif verdict is Verdict.FINISHED:
                 self._finished(candidate)
         except LedgerError:
@@ -282,6 +285,14 @@ class Intake:
         except Exception as e:  # a defect of ours, which must not keep other files from being taken in
             log.error("intake.broke", path=candidate.path, exc_info=e)
             self._end(candidate, State.FAILED, {**facts.of_error(e), "retry": False})
+
+    def _why_stalled(self, candidate: Candidate) -> AfmdError:
+        """Return the reader's reason where it knows a truer one than that something is missing."""
+        told, size = candidate.stalled(), candidate.fingerprint.size_bytes
+        if size > self._settings.max_file_mib * MIB:
+            return told
+        known = self._refusal(self._folder.head(candidate.path, size), candidate.path)
+        return told if known is None or isinstance(known, UnfinishedScan) else known
 
     def _finished(self, candidate: Candidate) -> None:
         if candidate.fingerprint.size_bytes > self._settings.max_file_mib * MIB:

@@ -10,11 +10,11 @@ from fake_clock import FakeClock
 
 from afmd.domain.events import Entry, State
 from afmd.domain.ports import ScanQuery
-from afmd.errors import LedgerError, StorageError
+from afmd.errors import LedgerError, NoScanData, StorageError
 from afmd.files.capture import CaptureFolder
 from afmd.files.ledger import SqliteLedger
 from afmd.files.nanoscope import promised_bytes as promised_by_nanoscope
-from afmd.runtime.candidate import Promise
+from afmd.runtime.candidate import Promise, Refusal
 from afmd.runtime.intake import Intake
 from afmd.settings import Capture
 
@@ -47,13 +47,16 @@ class Stage:
         self.now_ns = 1_700_000_000_000_000_000
         self.start()
 
-    def start(self, *, promise: Promise = promised, **settings: Any) -> None:
+    def start(
+        self, *, promise: Promise = promised, refusal: Refusal = lambda data, name: None, **settings: Any
+    ) -> None:
         """Begin as a new process would."""
         given = {"settle_s": SETTLE_S, "stalled_s": STALLED_S, "max_file_mib": 1, **settings}
         self.folder = CaptureFolder(Capture(folder=self.root, **given))
         self.intake = Intake(
-            self.folder, ledger=self.ledger, offer=self.offer, promised_bytes=promise, clock=self.clock
-        )
+            self.folder, ledger=self.ledger, offer=self.offer, promised_bytes=promise, refusal=refusal,
+            clock=self.clock,
+        )  # fmt: skip
         self.intake.resume()
 
     def offer(self, scan_id: str) -> bool:
@@ -611,3 +614,13 @@ def test_real_scans_written_piece_by_piece_settle_exactly_when_they_are_whole(st
     stage.pass_s(5, SETTLE_S)
 
     assert sorted(stage.told()) == sorted((name, "settled") for name in data)
+
+
+def test_a_stalled_file_is_refused_with_the_readers_reason_where_that_is_truer(stage):
+    stage.start(refusal=lambda data, name: NoScanData(name, why=f"only {len(data)} bytes", mend="Copy the whole file"))
+    stage.put("a.spm", whole()[:50])
+    stage.intake.step()
+    stage.pass_s(SETTLE_S, STALLED_S - SETTLE_S)
+
+    assert [entry.facts["reason"] for entry in stage.entries()] == ["NO_SCAN_DATA"]
+    assert [entry.facts["why"] for entry in stage.entries()] == ["only 50 bytes"]

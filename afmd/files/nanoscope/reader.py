@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.scan import Channel, Direction, Frame, Scan
-from afmd.errors import NoHeightChannel
+from afmd.errors import AfmdError, NoHeightChannel
 from afmd.files.disk import load_bytes
 from afmd.files.nanoscope.header import Header, Section, parse
 from afmd.files.nanoscope.layout import Block, blocks_of, check_whole
@@ -51,6 +51,15 @@ def decode(data: bytes, *, name: str) -> Scan:
         rows_expected=blocks[best].rows_expected,
         meta=MappingProxyType(_facts(header, blocks[best].section)),
     )
+
+
+def refusal(data: bytes, name: str) -> AfmdError | None:
+    """Return why ``decode`` would refuse these bytes, or None where it would not."""
+    try:
+        decode(data, name=name)
+    except AfmdError as e:
+        return e
+    return None
 
 
 def height_index(header: Header, blocks: tuple[Block, ...], scales: list[Scale]) -> int:
