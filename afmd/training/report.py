@@ -4,6 +4,7 @@ Rule: pictures are drawn only here; every picture names the scan's seed, so that
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -32,7 +33,9 @@ def write(report: Report, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{report.model}.md").write_text(markdown(report), encoding="utf-8")
     content = asdict(report)
-    (folder / f"{report.model}.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    (folder / f"{report.model}.json").write_text(
+        json.dumps(_finite(content), indent=1, allow_nan=False), encoding="utf-8"
+    )
     if report.confusion:
         draw_confusion(report.confusion, folder / "confusion.png")
         draw_reliability(report.reliability, folder / "reliability.png")
@@ -142,6 +145,15 @@ def draw_panels(panels: Sequence[tuple[NDArray[np.float64], str]], file: Path, *
 
 def _segmenter_merit(row: Row) -> float:
     return float(row["iou"] if row["label"] != GOOD else 1 - 20 * row["false_share"])
+
+
+def _finite(value: Any) -> Any:
+    """Return nested values with every NaN as None, because JSON has none."""
+    if isinstance(value, dict):
+        return {key: _finite(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(own) for own in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _table(name: str, rows: dict[str, Figure]) -> str:
