@@ -5,18 +5,14 @@ watchers hear of the last scan; ``stop`` ends every stream with a status.
 """
 
 import asyncio
-import errno
-import socket
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from afmd.domain.ports import Bus, LedgerReader, Renderer, ResultReader, StatusSource
-from afmd.errors import AfmdError, AlreadyRunning, SettingsError
+from afmd.rpc import address
 from afmd.rpc.access import Access
 from afmd.rpc.guard import Guard, Streams
 from afmd.rpc.pool import Pool
@@ -79,7 +75,7 @@ class RpcServer:
         add_DaemonServiceServicer_to_server(self._daemon, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        port = _bound(server, self._settings)
+        port = address.bound(server, self._settings)
         await server.start()
         self._server = server
         for service in SERVICES:
@@ -119,73 +115,12 @@ def examine(settings: Server) -> None:
 
     Raises ``AlreadyRunning``, ``SettingsError``.
     """
-    _credentials(settings)
+    address.credentials(settings)
     Access(settings.tokens, on_fault=_nobody)
-    refused = _refusal(settings)
+    refused = address.refusal(settings)
     if refused is not None:
         raise refused
 
 
 def _nobody(where: str, error: Exception) -> None:
     del where, error
-
-
-def _bound(server: grpc.aio.Server, settings: Server) -> int:
-    """Bind the port. Raises ``AlreadyRunning`` where it is taken, ``SettingsError`` where the address is no good."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"{host}:{settings.port}"
-    credentials = _credentials(settings)
-    refused = _refusal(settings) if sys.platform == "win32" else None
-    if refused is not None:
-        raise refused
-    try:
-        if credentials is None:
-            return server.add_insecure_port(address)
-        return server.add_secure_port(address, credentials)
-    except RuntimeError as e:
-        raise _refusal(settings) or SettingsError(
-            f"server {address}", why=str(e), mend="Give an address and certificates that this machine can use"
-        ) from e
-
-
-def _refusal(settings: Server) -> AfmdError | None:
-    """Return why the address cannot be bound, or None where it can. Windows would share a port without a word."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        if sys.platform == "win32":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as e:
-            if e.errno in {errno.EADDRINUSE, errno.EACCES} and settings.port:
-                return AlreadyRunning(
-                    f"port {settings.port} on {settings.host}", why=e.strerror or str(e),
-                    mend="End the other daemon, or give another server.port",
-                )  # fmt: skip
-            return SettingsError(
-                f"server.host {settings.host}", why=e.strerror or str(e), mend="Give an address of this machine"
-            )
-    return None
-
-
-def _credentials(settings: Server) -> grpc.ServerCredentials | None:
-    """Return the server's own identity, or None where it speaks plainly. Raises ``SettingsError``."""
-    if settings.tls_certificate is None or settings.tls_key is None:
-        return None
-    authority = None if settings.tls_client_ca is None else _pem(settings.tls_client_ca, key="tls_client_ca")
-    pair = _pem(settings.tls_key, key="tls_key"), _pem(settings.tls_certificate, key="tls_certificate")
-    return grpc.ssl_server_credentials(
-        [pair], root_certificates=authority, require_client_auth=authority is not None
-    )  # fmt: skip
-
-
-def _pem(file: Path, *, key: str) -> bytes:
-    try:
-        content = file.read_bytes()
-    except OSError as e:
-        raise SettingsError(f"server.{key}", why=f"{file}: {e.strerror}", mend="Give a readable PEM file") from e
-    if b"-----BEGIN " not in content:
-        raise SettingsError(f"server.{key}", why=f"{file} is no PEM file", mend="Give a file of '-----BEGIN …' blocks")
-    return content

@@ -5,12 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rich.console import Group, RenderableType
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from afmd_client.nouns import Classification, Event, Label, Original, Problem, Repair, Scan, State
+from afmd_client.printable import printable
 
+WIDE = 100
+"""Columns of a terminal from which on there is room for the verdict."""
+BESIDE = 63
+"""Columns of a narrow terminal that everything but the scan's name takes."""
 STATE_STYLES: Mapping[State, str] = {
     State.SEEN: "bright_black",
     State.SETTLED: "cyan",
@@ -35,7 +41,7 @@ LABEL_STYLES: Mapping[Label, str] = {
 class _Row:
     """What the table shows of one scan."""
 
-    time: datetime
+    updated: datetime
     name: str
     state: State
     classification: Classification | None = None
@@ -47,7 +53,7 @@ class _Row:
         """Return the row as it is after one more event."""
         return replace(
             self,
-            time=event.time,
+            updated=event.time,
             state=event.state,
             classification=event.classification or self.classification,
             repair=event.repair if event.repair and event.classification else self.repair,
@@ -71,7 +77,7 @@ class Board:
 
     def begin(self, scans: list[Scan], revision: int) -> None:
         """Show scans as a list gives them, newest first."""
-        for scan in reversed(scans):
+        for scan in map(printable, reversed(scans)):
             self._rows[scan.scan_id] = _Row(
                 scan.updated, scan.name, scan.state, scan.classification, scan.repair, scan.problem, scan.original
             )
@@ -80,6 +86,7 @@ class Board:
 
     def update(self, event: Event) -> None:
         """Take in one event."""
+        event = printable(event)
         row = self._rows.get(event.scan_id, _Row(event.time, event.name, event.state))
         self._rows[event.scan_id] = row.after(event)
         self.revision = event.revision
@@ -89,31 +96,42 @@ class Board:
         """Return how many of the rows stand in each state."""
         return {state: n for state in State if (n := sum(row.state is state for row in self._rows.values()))}
 
-    def __rich__(self) -> RenderableType:
-        table = scan_table(self.title)
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = scan_table(self.title, width=options.max_width)
         for row in reversed(tuple(self._rows.values())):
-            table.add_row(
-                clock(row.time), Text(row.name), state_text(row.state), *class_texts(row.classification),
-                share_text(row.repair), remark(row.repair, row.problem, row.original),
-            )  # fmt: skip
-        return Group(table, self.note) if self.note else table
+            table.add_row(*cells(row, width=options.max_width))
+        yield table
+        if self.note:
+            yield self.note
 
     def _trim(self) -> None:
         while len(self._rows) > self._most_rows:
             del self._rows[next(iter(self._rows))]
 
 
-def scan_table(title: str = "") -> Table:
-    """Return the empty table: time, scan, state, class, probability, share touched, verdict."""
-    table = Table(title=title or None, title_justify="left", title_style="bold", expand=True, pad_edge=False, box=None)
-    table.add_column("time", style="bright_black", no_wrap=True, width=8)
-    table.add_column("scan", no_wrap=True, min_width=12, max_width=36, overflow="ellipsis")
-    table.add_column("state", no_wrap=True, width=9)
-    table.add_column("class", no_wrap=True, width=17)
-    table.add_column("p", justify="right", no_wrap=True, width=4)
-    table.add_column("touched", justify="right", no_wrap=True, width=7)
-    table.add_column("verdict", ratio=1, overflow="fold")
+def scan_table(title: str = "", *, width: int) -> Table:
+    """Return the empty table: time, scan, state, class, probability, share touched, and on wide screens the verdict."""
+    table = Table(title=title or None, title_justify="left", title_style="bold", pad_edge=False, box=SIMPLE_HEAD)
+    table.add_column("time", style="bright_black", no_wrap=True, min_width=8)
+    table.add_column(
+        "scan", no_wrap=True, max_width=36 if width >= WIDE else max(width - BESIDE, 8), overflow="ellipsis"
+    )
+    table.add_column("state", no_wrap=True, min_width=9)
+    table.add_column("class", no_wrap=True, min_width=19)
+    table.add_column("p", justify="right", no_wrap=True, min_width=4)
+    table.add_column("touched", justify="right", no_wrap=True, min_width=7)
+    if width >= WIDE:
+        table.add_column("verdict", overflow="fold")
     return table
+
+
+def cells(scan: "_Row | Scan", *, width: int) -> list[Text]:
+    """Return a scan's cells for ``scan_table`` of the same width."""
+    found = [
+        clock(scan.updated), Text(scan.name), state_text(scan.state), *class_texts(scan.classification),
+        share_text(scan.repair),
+    ]  # fmt: skip
+    return [*found, remark(scan.repair, scan.problem, scan.original)] if width >= WIDE else found
 
 
 def clock(time: datetime) -> Text:

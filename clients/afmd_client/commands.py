@@ -18,7 +18,9 @@ from afmd_client import board, fetch, sheets
 from afmd_client.client import Client
 from afmd_client.errors import ClientError, InvalidInput, NotFound
 from afmd_client.nouns import Bookmark, Event, Scan, plain
+from afmd_client.printable import printable
 
+PIPE_WIDTH = 240
 LOOKED_THROUGH = 5000
 """Scans among which a name is looked for."""
 
@@ -42,7 +44,8 @@ def list_scans(client: Client, options: Namespace) -> None:
         for scan in wanted:
             print(json.dumps(plain(scan)))
         return
-    Console().print(sheets.listing(wanted))
+    out = page()
+    out.print(sheets.listing(wanted, width=out.width))
     if options.limit and next(scans, None) is not None:
         Console(stderr=True).print("[bright_black]… and more: --limit 0 lists all[/]")
 
@@ -53,7 +56,7 @@ def show(client: Client, options: Namespace) -> None:
     if options.json:
         print(json.dumps(plain(scan)))
     else:
-        Console().print(sheets.scan_sheet(scan))
+        page().print(sheets.scan_sheet(scan))
 
 
 def status(client: Client, options: Namespace) -> None:
@@ -62,7 +65,7 @@ def status(client: Client, options: Namespace) -> None:
     if options.json:
         print(json.dumps(plain(told)))
     else:
-        Console().print(sheets.status_sheet(told, address=client.address))
+        page().print(sheets.status_sheet(told, address=client.address))
 
 
 def get(client: Client, options: Namespace) -> None:
@@ -84,8 +87,15 @@ def get(client: Client, options: Namespace) -> None:
 
 def complain(*, what: str, why: str, mend: str) -> None:
     """Tell a person what went wrong."""
+    what, why, mend = printable((what, why, mend))
     words = Text.assemble(("afmctl: ", "bold red"), (what, "bold"), f": {why}.", f" {mend}." if mend else "")
     Console(stderr=True).print(words, soft_wrap=True)
+
+
+def page() -> Console:
+    """Return standard output; a pipe or a file is as wide as it takes."""
+    out = Console()
+    return out if out.is_terminal else Console(width=PIPE_WIDTH)
 
 
 def found(client: Client, text: str) -> Scan:
@@ -147,6 +157,7 @@ def _tell_events(client: Client, options: Namespace, tell: Callable[[Event], Non
 
 def _line(event: Event) -> str:
     """Return an event as one line for a log."""
+    event = printable(event)
     parts = [f"{event.time:%Y-%m-%dT%H:%M:%SZ}", str(event.revision), event.state.value, event.name]
     if event.classification is not None:
         label, p = board.class_texts(event.classification)

@@ -7,7 +7,7 @@ import contextlib
 import io
 import os
 import re
-import tempfile
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from afmd_client.nouns import ArrayKind, Scan
 
 SUFFIXES = ("npy", "txt", "png")
 MOST_CHARS = 120
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+"""Names that Windows keeps for devices, whatever follows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +78,22 @@ def file_name(scan: Scan, wish: Wish, suffix: str) -> str:
     """Return a name for the file that can be no path: ``SCAN.KIND.SUFFIX``."""
     parts = [scan.name, wish.channel or wish.kind]
     clean = [re.sub(r"[^\w.()+-]+", "_", part, flags=re.ASCII).strip("._")[:MOST_CHARS] or "scan" for part in parts]
-    return f"{'.'.join(clean)}.{suffix}"
+    reserved = clean[0].partition(".")[0].lower() in RESERVED
+    return f"{'_' if reserved else ''}{'.'.join(clean)}.{suffix}"
 
 
 def write_whole(file: Path, content: bytes) -> None:
     """Write under another name in the same folder, flush to the disk, then rename. Raises ``OSError``."""
-    number, name = tempfile.mkstemp(prefix=f".{file.name[:40]}.", dir=file.parent)
+    scratch = file.with_name(f".{file.name[:40]}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(number, "wb") as scratch:
-            scratch.write(content)
-            scratch.flush()
-            os.fsync(scratch.fileno())
-        Path(name).replace(file)
+        with scratch.open("xb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        scratch.replace(file)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(name).unlink()
+            scratch.unlink()
         raise
 
 

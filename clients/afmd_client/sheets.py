@@ -1,6 +1,7 @@
 """One scan, one daemon, a list of scans: as pages for people. Rule: no call is made here; values go in."""
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -8,26 +9,25 @@ from rich.text import Text
 
 from afmd_client import board
 from afmd_client.nouns import Classification, Grid, Repair, Scan, State, Status
+from afmd_client.printable import printable
 
 GIB = 2**30
 BAR = 24
 
 
-def listing(scans: Iterable[Scan]) -> Table:
+def listing(scans: Iterable[Scan], *, width: int) -> Table:
     """Return scans as a table."""
-    table = board.scan_table()
-    table.add_column("id", style="bright_black", no_wrap=True)
-    for scan in scans:
-        table.add_row(
-            board.clock(scan.updated), Text(scan.name), board.state_text(scan.state),
-            *board.class_texts(scan.classification), board.share_text(scan.repair),
-            board.remark(scan.repair, scan.problem, scan.original), scan.scan_id,
-        )  # fmt: skip
+    table = board.scan_table(width=width)
+    if width >= board.WIDE:
+        table.add_column("id", style="bright_black", no_wrap=True)
+    for scan in map(printable, scans):
+        table.add_row(*board.cells(scan, width=width), *([scan.scan_id] if width >= board.WIDE else []))
     return table
 
 
 def scan_sheet(scan: Scan) -> RenderableType:
     """Return everything known of one scan."""
+    scan = printable(scan)
     parts: list[RenderableType] = [Text.assemble((scan.name, "bold"), "  ", board.state_text(scan.state))]
     remark = board.remark(scan.repair, scan.problem, scan.original)
     parts += [remark, Text("")] if remark else [Text("")]
@@ -44,18 +44,16 @@ def scan_sheet(scan: Scan) -> RenderableType:
 
 def status_sheet(status: Status, *, address: str) -> RenderableType:
     """Return how a daemon fares."""
+    status = printable(status)
     word, style = ("draining", "yellow") if status.draining else ("serving", "green")
     head = Text.assemble(("afmd ", "bold"), (status.version, "bold"), f" at {address}  ", (word, style))
-    up_s = int((status.time - status.started).total_seconds())
-    reachable = (
-        Text("reachable", style="green") if status.capture_reachable else Text("NOT REACHABLE", style="bold red")
-    )
+    reached = ("reachable", "green") if status.capture_reachable else ("NOT REACHABLE", "bold red")
     counts = Text("  ").join(
         Text.assemble(board.state_text(state), f" {count}") for state, count in status.counts.items() if count
     )
     pairs: dict[str, RenderableType] = {
-        "up for": f"{up_s // 3600} h {up_s // 60 % 60:02} min {up_s % 60:02} s",
-        "capture": Text.assemble(status.capture_folder, "  ", reachable),
+        "up for": _span(status.time - status.started),
+        "capture": Text.assemble(status.capture_folder, "  ", reached),
         "output": f"{status.output_root}  {status.disk_free_bytes / GIB:.1f} GiB free",
         "queue": f"{status.queue} of {status.queue_limit}",
         "workers": f"{status.workers_busy} of {status.workers} busy",
@@ -75,9 +73,11 @@ def _identity(scan: Scan) -> dict[str, RenderableType]:
     pairs: dict[str, RenderableType] = {
         "id": scan.scan_id,
         "path": scan.path,
-        "content": f"{scan.size_bytes:,} bytes" + (f", sha256 {scan.sha256}" if scan.sha256 else ""),
+        "size": f"{scan.size_bytes:,} bytes",
         "first seen": f"{seen:%Y-%m-%d %H:%M:%S}, last change {updated:%H:%M:%S}, revision {scan.revision}",
     }
+    if scan.sha256:
+        pairs["sha256"] = scan.sha256
     if scan.grid is not None:
         pairs["grid"] = _grid(scan.grid)
     if scan.channels:
@@ -92,6 +92,11 @@ def _grid(grid: Grid) -> str:
     size = f"{_length(grid.rows * down)} × {_length(grid.cols * across)}"
     partial = f", stopped after {grid.rows} of {grid.rows_planned} lines" if grid.rows < grid.rows_planned else ""
     return f"{grid.rows} × {grid.cols} pixels of {down:.4g} × {across:.4g} nm, {size}{partial}"
+
+
+def _span(span: timedelta) -> str:
+    hours, minutes, seconds = span.seconds // 3600, span.seconds // 60 % 60, span.seconds % 60
+    return f"{span.days} d {hours} h {minutes:02} min" if span.days else f"{hours} h {minutes:02} min {seconds:02} s"
 
 
 def _length(nm: float) -> str:

@@ -15,6 +15,8 @@ from served import Served
 
 from afmd.errors import AfmdError, NotAuthenticated, NotPermitted, SettingsError
 from afmd.rpc.access import Access, Role
+from afmd.rpc.server import examine
+from afmd.settings import Server
 from afmd_client.v1 import daemon_service_pb2 as pb
 from afmd_client.v1 import event_service_pb2
 from afmd_client.v1.daemon_service_pb2_grpc import DaemonServiceStub
@@ -223,13 +225,18 @@ def test_a_certificate_that_cannot_be_read_keeps_the_daemon_from_starting(
     serve: Callable[..., Served], pem: dict[str, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "noise.pem").write_bytes(b"noise")
+    other = tmp_path / "other.pem"
+    other.write_bytes(trustme.CA().issue_cert("127.0.0.1").private_key_pem.bytes())
     bad: list[tuple[dict[str, Path], str]] = [
         ({"tls_certificate": tmp_path / "nowhere.pem", "tls_key": pem["tls_key"]}, "tls_certificate"),
         ({"tls_certificate": pem["tls_certificate"], "tls_key": tmp_path / "noise.pem"}, "tls_key"),
-        ({"tls_certificate": pem["tls_key"], "tls_key": pem["tls_certificate"]}, "server"),
+        ({"tls_certificate": pem["tls_key"], "tls_key": pem["tls_certificate"]}, "tls_key"),
+        ({"tls_certificate": pem["tls_certificate"], "tls_key": other}, "tls_key"),
     ]
 
     for files, named in bad:
         with pytest.raises(AfmdError, match=named) as caught:
             serve(**files)
         assert isinstance(caught.value, SettingsError)
+        with pytest.raises(SettingsError, match=named):
+            examine(Server(port=0, **files))

@@ -16,7 +16,8 @@ from served import Served
 from afmd.domain.events import State
 from afmd.errors import AlreadyRunning, SettingsError, StorageError
 from afmd.rpc.guard import RULES
-from afmd.rpc.server import SERVICES
+from afmd.rpc.server import SERVICES, examine
+from afmd.settings import Server
 from afmd_client.v1 import daemon_service_pb2 as pb
 from afmd_client.v1 import scan_pb2
 from afmd_client.v1.daemon_service_pb2_grpc import DaemonServiceStub
@@ -54,6 +55,8 @@ def test_a_second_server_on_the_port_is_an_error(served: Served, tmp_path: Path)
 
     with pytest.raises(AlreadyRunning, match=str(served.port)):
         other.start()
+    with pytest.raises(AlreadyRunning, match=str(served.port)):
+        examine(Server(port=served.port))
 
     other.close()
 
@@ -62,6 +65,7 @@ def test_a_port_is_free_again_after_the_stop(served: Served) -> None:
     port = served.port
     served.stop()
 
+    examine(Server(port=port))
     assert served.start().port == port
 
 
