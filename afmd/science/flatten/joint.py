@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
-from afmd.science.flatten.along import powers, shape_from_differences
-from afmd.science.flatten.evidence import LineSystem, Statements, differences, weighed
+from afmd.science.flatten.linesystem import Statements, compared, mean_of
+from afmd.science.flatten.plateaus import first_guess
 from afmd.science.flatten.shrinkage import scanner_part
-from afmd.science.flatten.substrate import Substrate, find_substrate
+from afmd.science.flatten.substrate import find_substrate
 from afmd.science.flatten.terms import Background, Ground
 from afmd.science.flatten.thinned import Floats, Thinned, thinned
-from afmd.science.robust import narrow_sigma
+from afmd.science.robust import TINY, narrow_sigma
 
 Doubles = NDArray[np.float64]
 
@@ -45,12 +45,11 @@ def joint(ground: Ground, params: Params) -> Background:
     frame = thinned(ground)
     if len(frame.rows) < 2 or len(frame.across) <= order:
         raise CannotLevel("joint level", why="fewer than two lines have trusted pixels", mend="Exclude less")
-    shape = shape_from_differences(frame, order)
     basis = powers(frame.across, order)
-    system, offsets = differences(frame.heights, frame.votes, frame.rows)
+    shape, offsets = first_guess(frame, basis)
     fit = _Fit(shape, offsets, np.zeros((len(offsets), 1)))
     for _ in range(ROUNDS):
-        fit, rest, weight = _refined(frame, basis, system, fit)
+        fit, rest, weight = _refined(frame, basis, fit)
     kept = fit.shape * _shape_gain(fit.shape, rest, weight, frame)
     lines = np.interp(np.arange(len(ground.heights)), frame.rows, scanner_part(fit.offsets, fit.discord))
     cols = ground.heights.shape[1]
@@ -59,7 +58,7 @@ def joint(ground: Ground, params: Params) -> Background:
     return Background(surface, direction="row", order=order)
 
 
-def _refined(frame: Thinned, basis: Doubles, system: LineSystem, fit: _Fit) -> tuple[_Fit, Floats, Floats]:
+def _refined(frame: Thinned, basis: Doubles, fit: _Fit) -> tuple[_Fit, Floats, Floats]:
     """One round: find the levels of what is flattened so far, then shape and level heights, then offsets."""
     flat = frame.heights - (basis @ fit.shape).astype(np.float32) - fit.offsets[:, None].astype(np.float32)
     substrate = find_substrate(flat, frame.votes, noise=_noise(flat, frame.votes))
@@ -70,18 +69,18 @@ def _refined(frame: Thinned, basis: Doubles, system: LineSystem, fit: _Fit) -> t
     shape, raised = _shape_and_levels(target, weight, basis, level, len(substrate.levels))
     own += raised.astype(np.float32)[level]
     rest = frame.heights - (basis @ shape).astype(np.float32) - own
-    told = _absolute(rest, weight)
-    full = system.copy()
-    full.absolute(told)
-    offsets, discord = full.solved()
+    system = compared(rest, weight, fit.offsets, frame.rows)
+    system.absolute(_absolute(rest, weight))
+    offsets, discord = system.solved()
     return _Fit(shape, offsets, discord), rest - offsets[:, None].astype(np.float32), weight
 
 
 def _noise(flat: Floats, votes: Floats) -> float:
     """Return the spread of close pixels, nm: no level can be narrower."""
-    near = narrow_sigma((flat[:, 1:] - flat[:, :-1])[(votes[:, 1:] * votes[:, :-1]) > 0])
-    down = narrow_sigma((flat[2:] - flat[:-2])[(votes[2:] * votes[:-2]) > 0]) if len(flat) > 2 else near
-    return max(min(near, down) / np.sqrt(2), 1e-6 * float(np.ptp(flat)), float(np.finfo(np.float32).tiny))
+    across = narrow_sigma(flat[:, 1:] - flat[:, :-1], votes[:, 1:] * votes[:, :-1])
+    lag = min(2, len(flat) - 1)
+    down = narrow_sigma(flat[lag:] - flat[:-lag], votes[lag:] * votes[:-lag])
+    return max(min(across, down) / np.sqrt(2), 1e-6 * float(np.ptp(flat)), TINY)
 
 
 def _shape_and_levels(
@@ -111,11 +110,14 @@ def _shape_and_levels(
     return found[:order], np.concatenate([[0.0], found[order:]])
 
 
+def powers(across: Doubles, order: int) -> Doubles:
+    """Return Legendre polynomials 1..``order`` at ``across``, (columns, order); the constant belongs to the lines."""
+    return np.asarray(np.polynomial.legendre.legvander(across, order)[:, 1:], dtype=np.float64)
+
+
 def _absolute(rest: Floats, weight: Floats) -> Statements:
     """Say where each line lies by its substrate; neighbouring lines err alike on a texture, and count the less."""
-    total = weight.sum(axis=1)
-    value = np.einsum("ij,ij->i", weight, rest) / np.maximum(total, np.float32(1e-6))
-    told = weighed(value, rest - value[:, None], weight)
+    told = mean_of(rest, weight)
     here, there = told.discord[1:], told.discord[:-1]
     alike = float(np.clip((here * there).sum() / max(float((told.discord**2).sum()), 1e-30), 0, 0.98))
     return Statements(told.value, told.precision * (1 - alike) / (1 + alike), told.discord)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.fft import dct, idct
 from scipy.optimize import nnls
 
-from afmd.science.flatten.evidence import BLOCKS
+from afmd.science.flatten.linesystem import BLOCKS
 
 Doubles = NDArray[np.float64]
 

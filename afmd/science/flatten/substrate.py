@@ -32,6 +32,8 @@ class Substrate:
 
     def nearest(self, heights: Floats) -> NDArray[np.intp]:
         """Return which level each height is nearest to."""
+        if len(self.levels) == 1:
+            return np.zeros(heights.shape, dtype=np.intp)
         return np.searchsorted(((self.levels[1:] + self.levels[:-1]) / 2).astype(np.float32), heights)
 
     def trust(self, departure: Floats, votes: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """A scan with fewer, averaged columns: all that the joint fit has to look at. Rule: lines are never merged.
 
-The fit asks each line for a few numbers only; a few hundred columns carry them, and averaging neighbours loses no
-photon of them while it makes the fit's cost nearly independent of the frame's width.
+The fit asks each line for a few numbers only. A hundred columns or two carry them, and make the fit's cost nearly
+independent of the frame's width; each is the mean of a few neighbours, few enough not to blur what stands on the ground.
 """
 
 from dataclasses import dataclass
@@ -10,19 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.science.flatten.terms import Ground
+from afmd.science.robust import TINY
 
 Floats = NDArray[np.float32]
 
-COLUMNS_AT_512 = 170
+COLUMNS_AT_512 = 128
+WIDEST = 4
+"""Most columns that are averaged into one."""
 FEWEST_ALIVE = 0.05
-"""A line with a smaller trusted share than this has nothing to say."""
+"""A line whose trusted share is below this share of the best line's has nothing to say."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thinned:
     """The lines that can speak, and their averaged columns.
 
-    ``heights``: float32 (lines, columns) nm about ``middle_nm``. ``votes``: float32, the same shape, ≥ 0.
+    ``heights``: float32 (lines, columns) nm about ``middle_nm``. ``votes``: float32, the same shape, 0 … 1.
     ``rows``: which rows of the frame the lines are. ``across``: each column's place, -1 … 1 over the whole frame.
     """
 
@@ -36,30 +39,28 @@ class Thinned:
 def thinned(ground: Ground) -> Thinned:
     """Average neighbouring columns by their votes and leave silent lines out."""
     rows, cols = ground.heights.shape
-    width = column_width(cols)
-    count = cols // width
+    every, width = spacing(cols)
+    count = (cols - width) // every + 1
+    across = 2 * ((width - 1) / 2 + every * np.arange(count)) / max(cols - 1, 1) - 1
     middle = _middle(ground)
     if ground.trusted is None and ground.weights is None:
-        heights = _summed(ground.heights, count, width) * np.float32(1 / width) - np.float32(middle)
-        votes = np.ones_like(heights)
-        alive = np.arange(rows)
-    else:
-        own = ground.votes()
-        votes = _summed(own, count, width)
-        heights = _summed(own * (ground.heights - np.float32(middle)), count, width)
-        np.divide(heights, votes, out=heights, where=votes > 0)
-        votes *= np.float32(1 / max(float(votes.max()), 1e-30))
-        share = votes.mean(axis=1)
-        alive = np.flatnonzero(share > FEWEST_ALIVE * share.max())
-        heights, votes = heights[alive], votes[alive]
-    first = (width - 1) / 2
-    across = 2 * (first + width * np.arange(count)) / max(cols - 1, 1) - 1
-    return Thinned(heights, votes, alive, across, middle)
+        heights = _summed(ground.heights, count, every, width) * np.float32(1 / width) - np.float32(middle)
+        return Thinned(heights, np.ones_like(heights), np.arange(rows), across, middle)
+    own = ground.votes()
+    votes = _summed(own, count, every, width)
+    own *= ground.heights - np.float32(middle)
+    heights = _summed(own, count, every, width)
+    np.divide(heights, votes, out=heights, where=votes > 0)
+    votes *= np.float32(1 / max(float(votes.max()), TINY))
+    share = votes.mean(axis=1)
+    alive = np.flatnonzero(share > FEWEST_ALIVE * share.max())
+    return Thinned(heights[alive], votes[alive], alive, across, middle)
 
 
-def column_width(cols: int) -> int:
-    """Return how many columns are averaged into one: 1 for narrow frames, 3 at 512, 4 at 2048."""
-    return max(1, round(cols / (COLUMNS_AT_512 * (cols / 512) ** 0.8)))
+def spacing(cols: int) -> tuple[int, int]:
+    """Return how far apart the kept columns lie, and how many neighbours each averages: 4 and 4 at 512, 8 and 4 at 2048."""
+    every = max(1, round(cols / (COLUMNS_AT_512 * max(cols / 512, 1.0) ** 0.5)))
+    return every, min(every, WIDEST)
 
 
 def _middle(ground: Ground) -> float:
@@ -68,9 +69,10 @@ def _middle(ground: Ground) -> float:
     return float(np.median(values.ravel()[:: max(1, values.size // 4096)]))
 
 
-def _summed(values: Floats, count: int, width: int) -> Floats:
+def _summed(values: Floats, count: int, every: int, width: int) -> Floats:
     """Return sums over ``width`` neighbouring columns; a strided add for each is faster than a reduction."""
-    total = values[:, : count * width : width].copy()
+    end = (count - 1) * every + 1
+    total = values[:, :end:every].copy()
     for shift in range(1, width):
-        total += values[:, shift : count * width : width]
+        total += values[:, shift : end + shift : every]
     return total

@@ -1,0 +1,106 @@
+"""One number for each line, from statements about lines and about differences between them.
+
+Rule: every statement comes with its precision, measured from how far parts of the line contradict each other.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
+
+from afmd.science.robust import narrow_sigma, tukey
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+BLOCKS = 8
+LAGS = (1, 3, 8)
+SHARP = 3.0
+"""Tukey's cut-off, in σ, where a bias counts more than efficiency."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statements:
+    """What many lines say.
+
+    ``value``: (lines,) nm. ``precision``: (lines,), 1 / nm². ``discord``: (lines, BLOCKS) nm, what each part of the
+    line adds to the value's error; its mean over a line is about 0.
+    """
+
+    value: Doubles
+    precision: Doubles
+    discord: Doubles
+
+
+def mean_of(values: Floats, weight: Floats) -> Statements:
+    """Return each line's weighted mean; a line without weight says 0 with precision 0."""
+    total = weight.sum(axis=1)
+    pulled = values * weight
+    value = pulled.sum(axis=1) / np.maximum(total, np.float32(1e-6))
+    pulled -= weight * value[:, None]
+    discord = (pulled @ _blocks(values.shape[1])).astype(np.float64)
+    discord *= (BLOCKS / np.maximum(total, 1e-6))[:, None]
+    error = float(np.median((discord**2).mean(axis=1))) / BLOCKS
+    floor = 1e-12 * float(np.mean(value.astype(np.float64) ** 2)) + float(np.finfo(np.float32).tiny)
+    precision = total.astype(np.float64) / max(float(np.median(total)), 1e-6) / (error + floor)
+    return Statements(value.astype(np.float64), precision, discord)
+
+
+def _blocks(columns: int) -> Floats:
+    """Return (columns, BLOCKS), 1 where a column belongs to a block."""
+    return (np.arange(columns)[:, None] * BLOCKS // columns == np.arange(BLOCKS)[None, :]).astype(np.float32)
+
+
+class LineSystem:
+    """Banded least squares. The discords are solved with the same matrix: they show what the sample pretends."""
+
+    def __init__(self, lines: int, *, reach: int) -> None:
+        self._lines, self._reach = lines, reach
+        self._band = np.zeros((reach + 1, lines))
+        self._pull = np.zeros((lines, 1 + BLOCKS))
+
+    def difference(self, lag: int, rows: NDArray[np.intp], told: Statements) -> None:
+        """Say that line i + lag minus line i is ``told`` (lines - lag of them); the further apart, the less it counts.
+
+        ``rows``: where the lines are in the frame.
+        """
+        precision = told.precision / (lag * (rows[lag:] - rows[:-lag]))
+        upper = np.arange(self._lines - lag)
+        self._band[self._reach, upper] += precision
+        self._band[self._reach, upper + lag] += precision
+        self._band[self._reach - lag, upper + lag] -= precision
+        pull = precision[:, None] * np.column_stack([told.value, told.discord])
+        self._pull[lag:] += pull
+        self._pull[:-lag] -= pull
+
+    def absolute(self, told: Statements) -> None:
+        """Say what each line's number is."""
+        self._band[self._reach] += told.precision
+        self._pull += told.precision[:, None] * np.column_stack([told.value, told.discord])
+
+    def solved(self) -> tuple[Doubles, Doubles]:
+        """Return the (lines,) numbers and what each block contributed to their error, (lines, BLOCKS)."""
+        self._band[self._reach] += 1e-9 * self._band[self._reach].max() + float(np.finfo(np.float32).tiny)
+        solution = solveh_banded(self._band, self._pull, check_finite=False)
+        return solution[:, 0], solution[:, 1:]
+
+
+def compared(rest: Floats, weight: Floats, offsets: Doubles, rows: NDArray[np.intp]) -> LineSystem:
+    """Compare each line with its neighbours near and less near, where both are trusted ground.
+
+    ``rest``: heights about their own level, nm. ``weight``: each pixel's trust. ``offsets``: what is known so far.
+    """
+    lags = [lag for lag in LAGS if lag < len(rest)]
+    system = LineSystem(len(rest), reach=max(lags))
+    known = offsets.astype(np.float32)
+    for lag in lags:
+        step = rest[lag:] - rest[:-lag]
+        step -= (known[lag:] - known[:-lag])[:, None]
+        both = weight[lag:] * weight[:-lag]
+        both *= tukey(step, sigma=narrow_sigma(step, both), cutoff=SHARP)
+        told = mean_of(step, both)
+        system.difference(
+            lag, rows, Statements(told.value + offsets[lag:] - offsets[:-lag], told.precision, told.discord)
+        )
+    return system

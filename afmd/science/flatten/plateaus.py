@@ -1,0 +1,131 @@
+"""A first guess of the scanner from differences between pixels that lie on plateaus.
+
+A plateau is flat in both directions once the scanner is gone. Terraces, gratings and substrates between objects have
+them; steps, flanks and what the feedback loop smears behind an edge do not, and that is what bends every fit that looks
+at all pixels. Guess and plateaus are found in turns.
+
+Rule: nothing here asks how high a plateau is.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.science.flatten.linesystem import BLOCKS, SHARP, LineSystem, Statements, mean_of
+from afmd.science.flatten.thinned import Thinned
+from afmd.science.robust import mad_sigma, narrow_sigma, shorth, tukey
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+TURNS = 3
+REACH_PX = 3
+"""A plateau pixel is level with the pixels this far to either side."""
+LAGS = (1, 3)
+FIRST_SHARE, SHARE = 1 / 64, 1 / 40
+"""Distance of the two pixels whose difference tells the slope along the line, as a share of the line."""
+DOUBTED = 6.0
+"""A step beyond this many times the usual one may be wrong altogether."""
+WEAK = 10.0
+"""How many times its spread a line's densest height may be wrong by."""
+
+
+def first_guess(frame: Thinned, basis: Doubles) -> tuple[Doubles, Doubles]:
+    """Return coefficients (order,) of the shape along the lines, and offsets (lines,), both in nm.
+
+    ``basis``: (columns, order), the polynomials that the shape is made of.
+    """
+    shape = _most_frequent_slope(frame, basis)
+    bare = _without(frame.heights, basis, shape)
+    steps = bare[1:] - bare[:-1]
+    offsets = np.concatenate([[0.0], np.cumsum(_most_frequent(steps, frame.votes[1:] * frame.votes[:-1]))])
+    for _ in range(TURNS):
+        rest = bare - offsets[:, None].astype(np.float32)
+        flat = plateau_votes(rest, frame.votes)
+        offsets = offsets + _offset_change(rest, flat, frame)
+        shape = shape + _shape_change(rest, flat, basis, SHARE)
+        bare = _without(frame.heights, basis, shape)
+    return shape, offsets
+
+
+def plateau_votes(rest: Floats, votes: Floats) -> Floats:
+    """Return the votes that are left to pixels on plateaus of ``rest``, the heights without the scanner."""
+    flat = votes.copy()
+    for values, own in ((rest, flat), (rest.T, flat.T)):
+        reach = min(REACH_PX, (len(values) - 1) // 2)
+        if reach > 0:
+            rise = values[2 * reach :] - values[: -2 * reach]
+            own[reach:-reach] *= tukey(rise, sigma=narrow_sigma(rise, own[reach:-reach]), cutoff=SHARP)
+    return flat
+
+
+def _without(heights: Floats, basis: Doubles, shape: Doubles) -> Floats:
+    return heights - (basis @ shape).astype(np.float32)
+
+
+def _most_frequent_slope(frame: Thinned, basis: Doubles) -> Doubles:
+    """Return a shape that is a mere tilt, then every power, that most differences along the lines agree with."""
+    step, both, slopes = _steps_along(frame.heights, frame.votes, basis, FIRST_SHARE)
+    sample = step.ravel()[:: max(1, step.size // 20_000)][None, :]
+    shape = np.zeros(basis.shape[1])
+    shape[0] = float(shorth(sample, both.ravel()[:: max(1, step.size // 20_000)][None, :])[0]) / slopes[0, 0]
+    rest = _without(step, slopes, shape)
+    sigma = 4 * narrow_sigma(rest, both)
+    for powers in (1, 1, basis.shape[1], basis.shape[1]):
+        shape[:powers] += _solved(tukey(rest, sigma=sigma) * both, rest, slopes[:, :powers])
+        rest = _without(step, slopes, shape)
+        sigma = max(narrow_sigma(rest, both), sigma / 2)
+    return shape
+
+
+def _most_frequent(steps: Floats, votes: Floats) -> Doubles:
+    """Return each line's most frequent step."""
+    value = shorth(steps, votes)
+    rest = steps - value[:, None]
+    core = narrow_sigma(rest, votes)
+    for wide in (2.0, 1.0):
+        told = mean_of(rest, tukey(rest, sigma=wide * core, cutoff=SHARP) * votes)
+        value += told.value.astype(np.float32)
+        rest = steps - value[:, None]
+    return value.astype(np.float64)
+
+
+def _offset_change(rest: Floats, flat: Floats, frame: Thinned) -> Doubles:
+    """Return what must be added to the offsets so that plateaus go on from line to line.
+
+    Where steps jump (a lost line, an object as wide as the frame), the lines' own densest heights hold the parts
+    together, weakly.
+    """
+    system = LineSystem(len(rest), reach=min(max(LAGS), len(rest) - 1))
+    for lag in LAGS:
+        if lag < len(rest):
+            step = rest[lag:] - rest[:-lag]
+            both = flat[lag:] * flat[:-lag]
+            both *= tukey(step, sigma=narrow_sigma(step, both), cutoff=SHARP)
+            system.difference(lag, frame.rows, mean_of(step, both))
+    dense = shorth(rest, frame.votes).astype(np.float64)
+    spread = max(mad_sigma(dense), float(np.finfo(np.float32).tiny))
+    system.absolute(Statements(dense, np.full(len(dense), (WEAK * spread) ** -2), np.zeros((len(dense), BLOCKS))))
+    return system.solved()[0]
+
+
+def _shape_change(rest: Floats, flat: Floats, basis: Doubles, share: float) -> Doubles:
+    """Return what must be added to the shape so that plateaus are level along the lines."""
+    step, both, slopes = _steps_along(rest, flat, basis, share)
+    both *= tukey(step, sigma=narrow_sigma(step, both), cutoff=SHARP)
+    return _solved(both, step, slopes)
+
+
+def _steps_along(heights: Floats, votes: Floats, basis: Doubles, share: float) -> tuple[Floats, Floats, Doubles]:
+    """Return differences between pixels of a line, their votes, and the same differences of the basis."""
+    columns = heights.shape[1]
+    lag = min(max(1, round(share * columns)), columns - 1)
+    return heights[:, lag:] - heights[:, :-lag], votes[:, lag:] * votes[:, :-lag], basis[lag:] - basis[:-lag]
+
+
+def _solved(weight: Floats, rest: Floats, slopes: Doubles) -> Doubles:
+    """Return the least-squares coefficients; every line has the same design, so columns are summed first."""
+    total = weight.sum(axis=0, dtype=np.float64)
+    pull = np.einsum("ij,ij->j", weight, rest).astype(np.float64)
+    gram = (slopes * total[:, None]).T @ slopes
+    gram += np.eye(len(gram)) * (1e-9 * np.trace(gram) + float(np.finfo(np.float32).tiny))
+    return np.asarray(np.linalg.solve(gram, slopes.T @ pull))
