@@ -5,6 +5,7 @@ for writing. Our own files appear under their name only when whole and on the di
 """
 
 import errno
+import io
 import os
 import secrets
 import sys
@@ -32,7 +33,7 @@ def load_bytes(path: Path, *, max_bytes: int | None = None) -> bytes:
 
     Raises ``StorageError`` where it cannot be read and ``LimitReached`` where it is larger than ``max_bytes``.
     """
-    with storage_errors(path), os.fdopen(open_shared(path), "rb", buffering=0) as file:
+    with storage_errors(path), io.FileIO(path, "rb", opener=lambda *_: open_shared(path)) as file:
         size = os.fstat(file.fileno()).st_size
         if max_bytes is not None and size > max_bytes:
             raise LimitReached(

@@ -23,7 +23,7 @@ from afmd.files.disk import TEMPORARY, fresh_file, load_bytes, replace, storage_
 from afmd.files.nanoscope import decode, replace_heights
 from afmd.files.outputs_formats import height_title, write_gwyddion, write_text
 from afmd.files.outputs_names import repair_folder, restored_name
-from afmd.files.outputs_record import file_sha256, record
+from afmd.files.outputs_record import Made, file_sha256, record
 from afmd.settings import Outputs
 
 ARRAYS = "arrays.npz"
@@ -97,12 +97,14 @@ class OutputFolder:
         folder = self.folder(entry, repair=repair)
         if (folder / RECORD).exists():
             return
-        written, omitted = [folder / ARRAYS], {}
+        written, omitted, remarks = [folder / ARRAYS], dict[str, str](), dict[str, str]()
         copy = folder / restored_name(entry.name)
-        if copy.exists():
-            written.append(copy)
+        data, told = self._restored_copy(entry, restoration, original)
+        if data is None:
+            omitted[copy.name] = told
         else:
-            omitted[copy.name] = self._restored_copy(entry, restoration, original)[1]
+            written.append(copy)
+            remarks |= {copy.name: told} if told else {}
         for name, wanted, write in self._for_people(entry, scan, restoration):
             if wanted:
                 with fresh_file(folder / name) as file:
@@ -111,8 +113,8 @@ class OutputFolder:
             else:
                 omitted[name] = OFF
         with storage_errors(folder):
-            told = record(entry, scan, restoration, repair=repair, outputs=written, omitted=omitted)
-        write_file(folder / RECORD, told)
+            made = Made(repair, written, omitted, remarks)
+            write_file(folder / RECORD, record(entry, scan, restoration, made=made))
 
     def _for_people(
         self, entry: Entry, scan: Scan, restoration: Restoration
@@ -128,15 +130,29 @@ class OutputFolder:
         )
 
     def _restored_copy(self, entry: Entry, restoration: Restoration, original: bytes) -> tuple[bytes | None, str]:
-        """Return the restored NanoScope file, or None and why there is none."""
+        """Return the restored NanoScope file and a remark on it, or None and why there is none."""
         if not self._settings.nanoscope:
             return None, OFF
         if restoration.refusal:
             return None, f"the scan was not restored: {restoration.refusal}"
         try:
-            return replace_heights(original, restoration.restored, note=_note(entry, restoration)), ""
+            return _replaced(original, restoration.restored, note=_note(entry, restoration))
         except (HeightOverflow, ScanError) as e:
             return None, f"{e.what}: {e.why}"
+
+
+def _replaced(original: bytes, heights: NDArray[np.float32], *, note: str) -> tuple[bytes, str]:
+    """Return the original with its heights replaced, and what had to be done for it.
+
+    Levelling moves the zero, which means nothing in itself, and an offline-fitted original leaves no room beside its
+    own heights: where the heights fit but for that, all are moved alike, and note and record say by how much.
+    """
+    try:
+        return replace_heights(original, heights, note=note), ""
+    except HeightOverflow:
+        middle = np.float32((float(heights.min()) + float(heights.max())) / 2)
+        moved = f"all heights lowered by {middle:.9g} nm to fit the file's scale"
+        return replace_heights(original, heights - middle, note=f"{note}; {moved}"), moved
 
 
 def _arrays(scan: Scan, restoration: Restoration) -> dict[str, Any]:

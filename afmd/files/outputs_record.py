@@ -5,7 +5,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,19 +22,18 @@ SCHEMA = 1
 _LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "onnxruntime", "matplotlib")
 
 
-def record(
-    entry: Entry,
-    scan: Scan,
-    restoration: Restoration,
-    *,
-    repair: int,
-    outputs: Sequence[Path],
-    omitted: Mapping[str, str],
-) -> bytes:
-    """Return the record as JSON text; ``omitted`` says of each output that is not there why.
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What one repair left on the disk: its number, its files, why others are not there, what to know of some."""
 
-    It holds no time of writing: the same restoration gives the same bytes.
-    """
+    repair: int
+    outputs: Sequence[Path]
+    omitted: Mapping[str, str]
+    remarks: Mapping[str, str]
+
+
+def record(entry: Entry, scan: Scan, restoration: Restoration, *, made: Made) -> bytes:
+    """Return the record as JSON text. It holds no time of writing: the same restoration gives the same bytes."""
     told = {
         "schema": SCHEMA,
         "software": _software(),
@@ -47,10 +46,11 @@ def record(
             "first_seen": entry.first_seen.isoformat(),
         },
         "scan": _scan(scan),
-        "repair": repair,
+        "repair": made.repair,
         "restoration": _restoration(restoration),
-        "outputs": {p.name: {"sha256": file_sha256(p), "size_bytes": p.stat().st_size} for p in outputs},
-        "omitted": dict(omitted),
+        "outputs": {p.name: {"sha256": file_sha256(p), "size_bytes": p.stat().st_size} for p in made.outputs},
+        "omitted": dict(made.omitted),
+        "remarks": dict(made.remarks),
     }
     return (json.dumps(_finite(told), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 

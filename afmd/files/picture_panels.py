@@ -1,7 +1,7 @@
 """The six panels of a restoration, as in paper A, with who says what and how much was touched.
 
-Rule: nothing is prettified: the same colours mean the same heights in a picture and its surface, and masks are shown
-pixel for pixel.
+Rule: nothing is prettified: the same colours mean the same heights in a picture and its surface, no masked pixel is
+lost, and the colours' limits come from what is trusted, so that a lost line does not drown the surface.
 """
 
 from collections.abc import Sequence
@@ -25,6 +25,7 @@ from afmd.files.picture_parts import (
     length_text,
     limits,
     reduced,
+    reduced_mask,
     round_length,
     scale_bar,
     show_heights,
@@ -51,8 +52,13 @@ _UPRIGHT, _EDGE = 30, 26
 
 def drawn_panels(scan: Scan, restoration: Restoration) -> bytes:
     """Return the PNG; matplotlib's settings are the caller's affair."""
-    before = _heights(_without_plane(reduced(scan.heights, _ENOUGH)), scan, restoration.quality.before)
-    after = _heights(reduced(restoration.restored, _ENOUGH), scan, restoration.quality.after)
+    original = reduced(scan.heights, _ENOUGH)
+    trusted = ~reduced_mask(restoration.mask, _ENOUGH)
+    trusted = trusted if trusted.mean() > 0.25 else np.ones_like(trusted)
+    tilted = original - _plane(original, trusted)
+    before = _heights(tilted, scan, bounds=limits(tilted[trusted]), roughness=restoration.quality.before)
+    restored = reduced(restoration.restored, _ENOUGH)
+    after = _heights(restored, scan, bounds=limits(restored), roughness=restoration.quality.after)
     sheet = _Sheet(top_side=min(max(_SIDE * before.ratio, 90.0), _SIDE))
     done = "Levelled only" if restoration.refusal or not restoration.touched.any() else "Restored"
     _header(sheet.canvas, scan, restoration)
@@ -101,10 +107,10 @@ class _Heights:
         return np.asarray(0.30 + 0.65 * np.clip(share, 0, 1), dtype=np.float32)
 
 
-def _heights(values: NDArray[np.float32], scan: Scan, roughness: Roughness) -> _Heights:
+def _heights(values: NDArray[np.float32], scan: Scan, *, bounds: tuple[float, float], roughness: Roughness) -> _Heights:
     rows, cols = scan.heights.shape
     width = cols * scan.pixel_nm[1]
-    return _Heights(values, width, rows * scan.pixel_nm[0] / width, limits(values), roughness)
+    return _Heights(values, width, rows * scan.pixel_nm[0] / width, bounds, roughness)
 
 
 def _height_panel(sheet: _Sheet, number: int, title: str, heights: _Heights) -> None:
@@ -218,15 +224,13 @@ def _footer(canvas: Canvas, scan: Scan, restoration: Restoration) -> None:
     canvas.write(_cut(line, 210), _MARGIN, canvas.height - 34, size=14, color=PALE)
 
 
-def _without_plane(heights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return heights less their least-squares plane (separable on a full grid)."""
-    rows, cols = heights.shape
-    down, across = np.linspace(-1, 1, rows), np.linspace(-1, 1, cols)
-    mean = heights.mean(dtype=np.float64)
-    tilt_down = (heights.mean(axis=1, dtype=np.float64) @ down) / (down @ down)
-    tilt_across = (heights.mean(axis=0, dtype=np.float64) @ across) / (across @ across)
-    plane = mean + tilt_down * down[:, None] + tilt_across * across[None, :]
-    return np.asarray(heights - plane, dtype=np.float32)
+def _plane(heights: NDArray[np.float32], trusted: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the least-squares plane through the trusted pixels."""
+    down, across = (np.linspace(-1, 1, side) for side in heights.shape)
+    row, col = np.nonzero(trusted)
+    terms = np.stack([np.ones(len(row)), down[row], across[col]])
+    mean, tilt_down, tilt_across = np.linalg.lstsq(terms @ terms.T, terms @ heights[trusted], rcond=None)[0]
+    return np.asarray(mean + tilt_down * down[:, None] + tilt_across * across[None, :], dtype=np.float32)
 
 
 def _percent(share: float) -> str:

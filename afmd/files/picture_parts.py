@@ -154,23 +154,26 @@ def frame_line(axes: "Axes") -> None:
 
 
 def scale_bar(axes: "Axes", box: Box, *, width_nm: float, size: float) -> None:
-    """Draw a bar of a round length with its label into the lower left corner; white with a dark rim reads anywhere."""
-    from matplotlib.patheffects import withStroke
+    """Draw a bar of a round length with its label into the lower left corner, on a plate that makes it readable."""
+    from matplotlib.patches import Rectangle
 
     length = round_length(width_nm * 0.3)
-    share, thick = length / width_nm, max(size * 0.24, 2.0)
-    left, up = size * 0.8 / box.width, size * 0.85 / box.height
-    rim = [withStroke(linewidth=max(size * 0.16, 1.5), foreground="#000000b0")]
-    bar_rim = [withStroke(linewidth=thick + max(size * 0.13, 1.5), foreground="#000000b0")]
-    axes.plot(
-        [left, left + share], [up, up], color="white", lw=thick, solid_capstyle="butt", path_effects=bar_rim,
-        transform=axes.transAxes, clip_on=False,
-    )  # fmt: skip
-    axes.text(
-        left + share / 2, up + (thick + size * 0.25) / box.height, length_text(length), transform=axes.transAxes,
-        color="white", fontsize=size, fontfamily=FONT, ha="center", va="bottom", path_effects=rim, fontweight="bold",
-    )  # fmt: skip
+    bar, thick, pad = length / width_nm * box.width, max(size * 0.24, 2.0), size * 0.45
+    text = length_text(length)
+    plate = max(bar, 0.68 * size * len(text)) + 2 * pad, 2.05 * size + thick
     axes.set(xlim=(0, 1), ylim=(0, 1))
+
+    def share(col: float, up: float) -> tuple[float, float]:
+        return col / box.width, up / box.height
+
+    corner, middle = share(pad, pad), pad + plate[0] / 2
+    axes.add_patch(Rectangle(corner, *share(*plate), transform=axes.transAxes, fc="black", alpha=0.45, lw=0))
+    start = share(middle - bar / 2, 1.95 * pad)
+    axes.add_patch(Rectangle(start, *share(bar, thick), transform=axes.transAxes, fc="white", lw=0))
+    axes.text(
+        *share(middle, 2.3 * pad + thick), text, transform=axes.transAxes, color="white", fontsize=size,
+        fontfamily=FONT, ha="center", va="bottom", fontweight="bold",
+    )  # fmt: skip
 
 
 def colour_bar(canvas: Canvas, mapped: "AxesImage", box: Box, *, unit: str, size: float) -> None:

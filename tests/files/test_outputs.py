@@ -222,6 +222,22 @@ def test_heights_that_do_not_fit_leave_the_copy_out_and_say_why(case: Case) -> N
     assert case.outputs.array(case.entry, "channel", channel="Phase/trace").unit == "°"
 
 
+def test_heights_that_only_lie_too_high_are_lowered_alike_and_it_is_told(case: Case) -> None:
+    made = restoration_of(case.scan, scale=0.9)
+    high = made.restored + np.float32(40)
+
+    folder = case.finish(replace(made, restored=high))
+
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    copy = (folder / "restored.001").read_bytes()
+    offset = high - decode(copy, name="a").heights
+    assert np.ptp(offset) < 2e-3
+    assert offset.mean() > 20
+    assert f"lowered by {offset.mean():.3g}"[:12] in record["remarks"]["restored.001"]
+    assert b"all heights lowered by" in copy
+    np.testing.assert_array_equal(case.outputs.array(case.entry, "restored").values, high)
+
+
 def test_a_scan_that_is_mostly_artefact_is_reported_without_a_copy(case: Case) -> None:
     folder = case.finish(restoration_of(case.scan, refusal="71 % of the pixels are spoilt"))
 

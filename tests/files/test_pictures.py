@@ -129,6 +129,18 @@ def test_the_six_panels_show_masks_and_heights() -> None:
     assert _share_of(picture, "#e0245e") > 1e-4
 
 
+def test_a_lost_line_that_is_masked_does_not_drown_the_surface() -> None:
+    scan = scan_of(file_of())
+    lost = scan.heights.copy()
+    lost[2, 3:20] = -1e5
+    restoration = restoration_of(scan)
+
+    plain, spoilt = (opened(panels(s, restoration)) for s in (scan, replace(scan, heights=lost, channels=())))
+
+    panel_a = np.s_[200:700, 50:550]
+    assert (np.abs(plain[panel_a] - spoilt[panel_a]).sum(axis=2) < 40).mean() > 0.9
+
+
 @pytest.mark.parametrize("label", Label)
 def test_every_class_has_its_panels(label: Label) -> None:
     scan = scan_of(file_of(rows_expected=90), name="$weird_name$ 扫描" * 9)
