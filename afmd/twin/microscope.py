@@ -114,7 +114,7 @@ class _Result:
         scene, frame = self.microscope.scene, self.frame
         background = self.microscope.field.background + frame.offsets[:, None]
         heights = frame.heights + frame.clipped_nm + background + self.microscope.noise.sensor
-        file = saved(self.streams, scene, heights, frame.error)
+        file = saved(self.streams, scene, heights, frame.error, own=self.microscope.own)
         moved = _moved(frame, self.clean)[file.own]
         artifact = moved > scene.threshold_nm
         label, visible = self._judged(leading, artifact, moved)

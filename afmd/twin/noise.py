@@ -37,9 +37,9 @@ def scan_noise(draw: Draw, shape: tuple[int, int], *, sigma_nm: float, line_s: f
     white = draw.rng.standard_normal((rows, 2 * cols), dtype=np.float32) * (sigma_nm * np.sqrt(1 - split))
     flicker = min(draw.log("flicker_over_white", 0.05, 10.0) * sigma_nm, most_nm)
     pink = _flicker(draw, rows * 2 * cols) * flicker
-    hum = _hum(draw, rows * 2 * cols, step_s=line_s / (2 * cols)) * sigma_nm * draw.log("hum_over_white", 0.01, 0.25)
+    hum = _hum(draw, rows, 2 * cols, step_s=line_s / (2 * cols)) * sigma_nm * draw.log("hum_over_white", 0.01, 0.25)
     loop = draw.rng.standard_normal((2, rows, cols), dtype=np.float32) * (sigma_nm * np.sqrt(split))
-    sensor = split_passes(white + (pink + hum).reshape(rows, 2 * cols))
+    sensor = split_passes(white + pink.reshape(rows, 2 * cols) + hum)
     return Noise(sensor=sensor, loop=loop.astype(np.float64), sigma_nm=sigma_nm)
 
 
@@ -59,11 +59,21 @@ def _flicker(draw: Draw, count: int) -> NDArray[np.float32]:
     return np.asarray(series / series.std(), dtype=np.float32)
 
 
-def _hum(draw: Draw, count: int, *, step_s: float) -> NDArray[np.float32]:
-    """Mains and its harmonics, and one mechanical resonance of the building or the stage."""
-    time = np.arange(count, dtype=np.float64) * step_s
+def _hum(draw: Draw, rows: int, steps: int, *, step_s: float) -> NDArray[np.float32]:
+    """Mains and two harmonics, (rows, steps) in time order, of unit spread at most."""
     mains = draw.choice("mains_hz", (50.0, 60.0))
-    total = np.zeros(count)
+    total = np.zeros((rows, steps), dtype=np.float32)
     for harmonic, weight in ((1, 1.0), (2, draw.rng.random()), (3, 0.5 * draw.rng.random())):
-        total += weight * np.sin(2 * np.pi * (mains * harmonic * time + draw.rng.random()))
-    return np.asarray(total / np.sqrt(1.5), dtype=np.float32)
+        total += weight * wave(rows, steps, per_step=mains * harmonic * step_s, phase=draw.rng.random())
+    return np.asarray(total / np.float32(1.5), dtype=np.float32)
+
+
+def wave(rows: int, steps: int, *, per_step: float, phase: float | NDArray[np.float64] = 0.0) -> NDArray[np.float32]:
+    """A sine of ``per_step`` cycles a step, run on from line to line, (rows, steps); ``phase`` in cycles, or (rows,).
+
+    sin(a + b) from the sines of a (rows) and b (steps): two outer products in place of a sine for each step.
+    """
+    line = 2 * np.pi * (np.mod(per_step * steps * np.arange(rows), 1.0) + phase)
+    along = 2 * np.pi * per_step * np.arange(steps)
+    total = np.outer(np.sin(line), np.cos(along)) + np.outer(np.cos(line), np.sin(along))
+    return np.asarray(total, dtype=np.float32)

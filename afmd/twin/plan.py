@@ -73,7 +73,8 @@ def planned(streams: Streams, shape: tuple[int, int] | None) -> Plan:
 def _blemish(draw: Draw, recipe: Recipe) -> tuple[Fault, ...]:
     if not draw.chance("blemished", recipe.blemish):
         return ()
-    return (Fault(draw.choice("blemish", ("spike", "scar")), BLEMISH_SEVERITY),)
+    kinds = [kind for kind in ("spike", "scar") if kind in dict(recipe.kinds)]
+    return (Fault(draw.choice("blemish", kinds), BLEMISH_SEVERITY),) if kinds else ()
 
 
 def _troubles(draw: Draw, recipe: Recipe) -> tuple[Fault, ...]:

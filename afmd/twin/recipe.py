@@ -18,6 +18,7 @@ from types import MappingProxyType
 from afmd.domain.findings import Label
 from afmd.errors import InvalidInput
 from afmd.twin.draw import WHOLE, Bands
+from afmd.twin.surfaces import FAMILIES
 
 KINDS: Mapping[str, Label] = MappingProxyType(
     {
@@ -82,9 +83,17 @@ class Recipe:
     bands: Bands = WHOLE
     stream: int = 0
 
+    def __post_init__(self) -> None:
+        _known(tuple(dict(self.surfaces)), FAMILIES, "surfaces")
+        _known(tuple(dict(self.kinds)), KINDS, "kinds")
+
+    def on(self, *surfaces: str) -> "Recipe":
+        """The same recipe on these families alone."""
+        return replace(self, surfaces=even(*surfaces))
+
     def only(self, *kinds: str) -> "Recipe":
-        """The same recipe with nothing but these artefact kinds, and no good scans."""
-        return replace(self, kinds=even(*_known(kinds, KINDS, "kinds")), good=0.0, companion=0.0)
+        """The same recipe with nothing but these artefact kinds, one in each scan, and no good scans."""
+        return replace(self, kinds=even(*kinds), good=0.0, companion=0.0)
 
     def without(self, *kinds: str) -> "Recipe":
         """The same recipe with these kinds left out."""
@@ -96,14 +105,13 @@ class Recipe:
         return replace(self, good=1.0)
 
 
-def _known(names: tuple[str, ...], table: Mapping[str, object], field: str) -> tuple[str, ...]:
+def _known(names: tuple[str, ...], table: Mapping[str, object], field: str) -> None:
     unknown = [name for name in names if name not in table]
     if unknown:
         raise InvalidInput(
             f"{field} {unknown[0]!r}", why="there is none of that name", mend=f"Use some of {', '.join(table)}",
             field=field,
         )  # fmt: skip
-    return names
 
 
 _SHAPES = (

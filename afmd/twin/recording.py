@@ -27,8 +27,12 @@ LEAST_RELIEF_NM = 0.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Microscope:
-    """Everything but the faults: the scene, its noise, and what the scanner adds."""
+    """Everything but the faults: the scene, its noise, and what the scanner adds.
 
+    ``own``: 0 where the trace is to be the scan's heights, 1 for the retrace.
+    """
+
+    own: int
     scene: Scene
     noise: Noise
     field: Field
@@ -71,7 +75,7 @@ def mounted(streams: Streams, sample: Sample, shape: tuple[int, int]) -> Microsc
     field = scanner_field(
         streams.draw("scanner"), shape, relief_nm=relief, noise_nm=wanted, frame_nm=grid.frame_nm
     )  # fmt: skip
-    return Microscope(scene, noise, field)
+    return Microscope(int(draw.chance("retrace_is_height", 0.4)), scene, noise, field)
 
 
 def recorded(microscope: Microscope, streams: Streams, faults: Sequence[Fault]) -> Frame:
@@ -79,8 +83,7 @@ def recorded(microscope: Microscope, streams: Streams, faults: Sequence[Fault]) 
     scene, grid = microscope.scene, microscope.scene.grid
     stages = _Stages(scene, streams, faults)
     seen = grid.row_cropped(stages.passed(Stage.TIP, scene.imaged))
-    both = np.stack([seen, _displaced(seen, microscope.field.shift_px, grid.margin_cols)])
-    paths = stages.passed(Stage.PATH, _jittered(both, microscope.field.jitter_px))
+    paths = stages.passed(Stage.PATH, _passes(microscope, seen))
     loop = stages.passed(Stage.LOOP, scene.loop)
     noise = np.pad(microscope.noise.loop, ((0, 0), (0, 0), (grid.margin_cols, grid.margin_cols)))
     heights, error = (grid.col_cropped(values) for values in follow(paths, noise, loop))
@@ -88,6 +91,20 @@ def recorded(microscope: Microscope, streams: Streams, faults: Sequence[Fault]) 
     whole = heights + microscope.field.background + stages.offsets[:, None] + microscope.noise.sensor
     clipped = stages.passed(Stage.CLIP, whole) - whole
     return Frame(heights, error, clipped, stages.envelope, stages.offsets, loop.wave_px)
+
+
+def _passes(microscope: Microscope, seen: Heights) -> Heights:
+    """What lies under the tip in trace and retrace, (2, rows, cols).
+
+    Where the frame begins is convention: it begins so that the scan's own pass, late by the loop's lag, shows things
+    where they are. The other pass is displaced by hysteresis, and late the other way.
+    """
+    margin, own = microscope.scene.grid.margin_cols, microscope.own
+    origin = microscope.scene.loop.late_px * (1 if own == 0 else -1)
+    paths = np.empty((2, *seen.shape))
+    paths[own] = _displaced(seen, np.full_like(microscope.field.shift_px, origin), margin)
+    paths[1 - own] = _displaced(seen, microscope.field.shift_px + origin, margin)
+    return _jittered(paths, microscope.field.jitter_px)
 
 
 class _Stages:
@@ -117,9 +134,9 @@ class _Stages:
 
 def _tuned(draw: Draw, path: Heights, *, noise_nm: float) -> Loop:
     """A loop as an operator would leave it: fast enough for all but the steepest falls of this sample."""
-    integral = draw.uniform("integral", 0.25, 0.8)
-    fall = max(steepest_falls(path, draw.uniform("fall_quantile", 0.97, 1.0)), 3 * noise_nm)
-    free = fall * draw.log("headroom", 1.0, 5.0) / integral
+    integral = draw.uniform("integral", 0.4, 0.9)
+    fall = max(steepest_falls(path, draw.uniform("fall_quantile", 0.98, 1.0)), 3 * noise_nm)
+    free = fall * draw.log("headroom", 1.2, 6.0) / integral
     return Loop(
         integral=integral, proportional=draw.uniform("proportional", 0.0, 0.3), free_nm=free,
         engaged_nm=free * draw.log("engaged_over_free", 1.0, 6.0), cantilever_px=draw.log("cantilever_px", 0.1, 0.7),

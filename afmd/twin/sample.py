@@ -33,7 +33,7 @@ def prepared(streams: Streams, plan: Plan) -> Sample:
     if plan.surface not in EXACT and draw.chance("warped", 0.5):
         surface = _warped(draw, grid, surface)
     if draw.chance("overlaid", 0.35):
-        surface = _overlaid(draw, streams, grid, surface)
+        surface = _overlaid(draw, streams, grid, surface, below=plan.surface)
     if draw.chance("wavy", 0.5):
         surface = _wavy(draw, grid, surface)
     if draw.chance("dirty", 0.35):
@@ -69,9 +69,16 @@ def _warped(draw: Draw, grid: Grid, surface: Surface) -> Surface:
     return Surface(top * (1 - below) + bottom * below, feature)
 
 
-def _overlaid(draw: Draw, streams: Streams, grid: Grid, surface: Surface) -> Surface:
-    """A second family on top of the first, lower: particles on terraces, texture on particles, scratches in a film."""
-    name = draw.choice("overlay", *zip(*streams.recipe.surfaces, strict=True))
+def _overlaid(draw: Draw, streams: Streams, grid: Grid, surface: Surface, *, below: str) -> Surface:
+    """Another family that is looked at on this scale, on top and lower: particles on terraces, scratches in a film."""
+    others = [
+        (name, weight)
+        for name, weight in streams.recipe.surfaces
+        if name != below and FAMILIES[name].widths_nm[0] <= grid.frame_nm <= FAMILIES[name].widths_nm[1]
+    ]
+    if not others:
+        return surface
+    name = draw.choice("overlay", *zip(*others, strict=True))
     other = FAMILIES[name].make(streams.draw("overlay"), grid)
     share = draw.log("overlay_share", 0.02, 0.7)
     heights = surface.heights + other.heights * (share * span(surface.heights) / max(span(other.heights), 1e-9))

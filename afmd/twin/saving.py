@@ -41,10 +41,10 @@ class File:
         return self.turned(values).astype(np.float32)
 
 
-def saved(streams: Streams, scene: Scene, heights: Heights, error: Heights) -> File:
-    """Level as instruments do, quantise, and choose which pass is the height."""
+def saved(streams: Streams, scene: Scene, heights: Heights, error: Heights, *, own: int) -> File:
+    """Level as instruments do, quantise, and turn the frame as the file is."""
     draw = streams.draw("saving")
-    own, up = int(draw.chance("retrace_is_height", 0.4)), draw.chance("frame_up", 0.5)
+    up = draw.chance("frame_up", 0.5)
     subtracted = _subtracted(draw, heights)
     levelled = heights - subtracted
     bits = draw.choice("bits", (16, 16, 16, 32))

@@ -35,6 +35,11 @@ class Loop:
     wave_px: float = 0.0
 
     @property
+    def late_px(self) -> float:
+        """How far behind a slope is recorded: a ramp of s nm a pixel needs the constant error s / integral."""
+        return float(np.mean(1.0 / np.asarray(self.integral))) - 1.0
+
+    @property
     def falls_nm(self) -> Setting:
         """How far the tip comes down in one pixel when it has lost the surface."""
         return np.multiply(self.integral, self.free_nm)

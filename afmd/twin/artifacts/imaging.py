@@ -9,7 +9,7 @@ import numpy as np
 from afmd.twin.artifacts.scene import Scene, Spoilt
 from afmd.twin.draw import Draw
 from afmd.twin.grid import Grid, Heights, smooth_field
-from afmd.twin.noise import split_passes
+from afmd.twin.noise import split_passes, wave
 from afmd.twin.servo import Loop
 
 
@@ -28,7 +28,7 @@ def ripple(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
     swell = 1 + draw.uniform("swell", 0, 0.8) * np.tanh(
         smooth_field(draw.rng, Grid(rows, cols, 1.0, 1.0), 0.4 * min(rows, cols))
     )
-    envelope = 0.5 * scene.amplitude(draw) * swell
+    envelope = _wave_height(draw, scene, 0.5) * swell
     late = draw.uniform("retrace_phase", -0.4, 0.4)
     return Spoilt(heights + envelope * np.stack([np.sin(phase), np.sin(phase + late)]), envelope=envelope)
 
@@ -40,11 +40,10 @@ def mains(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
         draw.choice("mains_hz", (50.0, 60.0, 100.0, 120.0)) if draw.chance("line", 0.6) else draw.log("hertz", 8, 300)
     )
     per_pixel = min(hertz * scene.line_s / (2 * cols), draw.uniform("fastest_per_px", 0.12, 0.3))
-    time = np.arange(rows * 2 * cols).reshape(rows, 2 * cols)
-    wobble = np.cumsum(draw.rng.standard_normal((rows, 1)), axis=0) * draw.log("wobble", 1e-3, 0.05)
-    wave = np.sin(2 * np.pi * (per_pixel * time + wobble + draw.rng.random()))
-    envelope = 0.4 * scene.amplitude(draw) * scene.gate(draw, whole=0.6)[:, None]
-    return Spoilt(heights + split_passes(wave * envelope), envelope=np.broadcast_to(envelope, (rows, cols)))
+    wobble = np.cumsum(draw.rng.standard_normal(rows)) * draw.log("wobble", 1e-3, 0.05) + draw.rng.random()
+    hum = wave(rows, 2 * cols, per_step=per_pixel, phase=wobble)
+    envelope = _wave_height(draw, scene, 0.4) * scene.gate(draw, whole=0.6)[:, None]
+    return Spoilt(heights + split_passes(hum * envelope), envelope=np.broadcast_to(envelope, (rows, cols)))
 
 
 def burst(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
@@ -54,16 +53,16 @@ def burst(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
     noise = draw.rng.standard_normal((rows, 2 * cols))
     spectrum = np.fft.rfft(noise, axis=1)
     ring = np.exp(-(((np.fft.rfftfreq(2 * cols) * period - 1) / draw.uniform("band", 0.1, 0.6)) ** 2) / 2)
-    wave = np.fft.irfft(spectrum * ring, n=2 * cols, axis=1)
-    envelope = 0.6 * scene.amplitude(draw) * scene.gate(draw, whole=0.0)[:, None]
+    sound = np.fft.irfft(spectrum * ring, n=2 * cols, axis=1)
+    envelope = _wave_height(draw, scene, 0.6) * scene.gate(draw, whole=0.0)[:, None]
     return Spoilt(
-        heights + split_passes(wave / wave.std() * envelope), envelope=np.broadcast_to(envelope, (rows, cols))
+        heights + split_passes(sound / sound.std() * envelope), envelope=np.broadcast_to(envelope, (rows, cols))
     )
 
 
 def spike(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
     """Electrical or acoustic hits: single pixels, some with a short tail in the direction of motion."""
-    count = max(3, int(scene.share(draw, "pixel_share", 3e-4, 0.04) * np.prod(scene.shape)))
+    count = max(3, int(scene.share(draw, "pixel_share", 6e-4, 0.06) * np.prod(scene.shape)))
     height, up = scene.amplitude(draw), draw.uniform("up_share", 0.5, 1.0)
     tail = draw.log("tail_px", 0.2, 2.0)
     result = heights.copy()
@@ -118,3 +117,8 @@ def saturation(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
     if draw.chance("low_end", 0.35):
         return Spoilt(np.maximum(heights, np.quantile(heights[0], share)))
     return Spoilt(np.minimum(heights, limit))
+
+
+def _wave_height(draw: Draw, scene: Scene, share: float) -> float:
+    """Half the height from crest to trough in nm; a wave fills the frame, so a lower one spoils as much."""
+    return max(share * scene.amplitude(draw), 1.1 * scene.threshold_nm)

@@ -76,8 +76,8 @@ def scar(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
     rows = paths.shape[1]
     result = paths.copy()
     height, up = scene.amplitude(draw), draw.uniform("up_share", 0.5, 1.0)
-    length = draw.log("length_share", 0.01, 0.2) * scene.shape[1]
-    count = max(2, int(scene.share(draw, "scars_per_line", 0.02, 1.2) * rows))
+    length = draw.log("length_share", 0.012, 0.2) * scene.shape[1]
+    count = max(2, int(scene.share(draw, "scars_per_line", 0.04, 2.0) * rows))
     thick = draw.log("thickness_lines", 1.0, 2.5)
     for way in (0, 1):
         for row, col in _steep_places(draw, paths[way], count):

@@ -6,6 +6,9 @@ from afmd.twin.draw import Draw
 from afmd.twin.grid import Grid, Heights, Surface
 from afmd.twin.surfaces.shapes import Body, closed, draw_chain, places, rough, stamp, wormlike_chain
 
+LAID_AT_ONCE = 8
+"""Rods of a film that do not ride on each other, because they are laid in one go."""
+
 
 def dna(draw: Draw, grid: Grid) -> Surface:
     """Linear DNA on mica: persistence 50 nm, 0.5-2 nm high, 2-5 nm wide, with bound proteins."""
@@ -41,13 +44,15 @@ def worms(draw: Draw, grid: Grid) -> Surface:
     height = float(np.clip(2 * radius * draw.log("aspect", 0.1, 1.0), 1, 500))
     heights = rough(draw.rng, grid, 0.3 * height)
     length = radius * draw.log("length_over_radius", 8, 30)
-    count = int(1.2 * np.prod(grid.size_nm) / (length * 2 * radius))
-    for place in places(draw.rng, grid, min(count, 900)):
-        path = wormlike_chain(
-            draw.rng, length_nm=length, persistence_nm=length, step_nm=max(0.5 * grid.pixel_nm, 0.25 * radius)
-        )
+    count = min(int(1.2 * np.prod(grid.size_nm) / (length * 2 * radius)), 900)
+    step = max(0.5 * grid.pixel_nm, 0.3 * radius)
+    for batch in np.array_split(places(draw.rng, grid, count), max(count // LAID_AT_ONCE, 1)):
+        rods = [
+            place + wormlike_chain(draw.rng, length_nm=length, persistence_nm=length, step_nm=step) for place in batch
+        ]
         size = np.exp(0.2 * draw.rng.standard_normal())
-        draw_chain(heights, grid, place + path, radius_nm=radius * size, height_nm=height * size, lift=0.35)
+        path = np.concatenate(rods)
+        draw_chain(heights, grid, path, radius_nm=radius * size, height_nm=height * size, lift=0.35)
     return Surface(heights, np.zeros(grid.shape, dtype=bool))
 
 
