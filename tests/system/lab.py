@@ -31,7 +31,7 @@ drain_s = 30.0
 port = 0
 bookmark_s = 0.5
 [metrics]
-port = 0
+port = {metrics_port}
 [log]
 level = "debug"
 """
@@ -79,13 +79,14 @@ class Ear:
 class Lab:
     """One capture folder and its daemon, which may be stopped, killed and started again."""
 
-    def __init__(self, folder: Path, *, pictures: bool = False, extra: str = "") -> None:
+    def __init__(self, folder: Path, *, pictures: bool = False, metrics_port: int = 0) -> None:
         self.folder = folder
         self.capture = folder / "capture"
         self.restored = folder / "restored"
         self.config = folder / "service.toml"
         self.capture.mkdir(parents=True)
-        self.config.write_text(SETTINGS.format(pictures=str(pictures).lower()) + extra, encoding="utf-8")
+        settings = SETTINGS.format(pictures=str(pictures).lower(), metrics_port=metrics_port)
+        self.config.write_text(settings, encoding="utf-8")
         self.ear = Ear()
         self.daemon: DaemonProcess | None = None
         self.ready: dict[str, Any] = {}
