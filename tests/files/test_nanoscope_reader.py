@@ -255,6 +255,40 @@ def test_a_capture_stopped_early_is_read_to_the_rows_that_exist(one_channel: byt
     np.testing.assert_array_equal(scan.heights, whole.heights[-40:])
 
 
+def _with_made_up_data(header: bytes) -> bytes:
+    """A real header whose data are lost, with noise for data."""
+    text = header.replace(b"\n", b"\r\n") + b"\r\n\x1a"
+    places = re.findall(rb"Data offset: (\d+)\r\n\\Data length: (\d+)", text)
+    noise = np.random.default_rng(0).integers(0, 256, sum(int(length) for _, length in places), dtype=np.uint8)
+    return text.ljust(int(places[0][0]), b"\0") + noise.tobytes()
+
+
+def test_a_capture_stopped_early_keeps_its_pixel_pitch_where_the_header_counts_fewer_lines(scans_dir: Path) -> None:
+    stopped = _with_made_up_data((scans_dir / "damaged" / "bruker_data_header.002").read_bytes())
+
+    scan = decode(stopped, name="a")
+
+    assert (scan.heights.shape, scan.rows_expected) == ((358, 512), 512)
+    assert scan.pixel_nm == pytest.approx((300 / 512, 300 / 512))
+
+
+@needs_gwyddion
+@pytest.mark.parametrize("number", ["000", "002", "003"])
+def test_gwyddion_agrees_on_headers_whose_data_are_lost(number: str, scans_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "refilled.spm"
+    path.write_bytes(_with_made_up_data((scans_dir / "damaged" / f"bruker_data_header.{number}").read_bytes()))
+    scan = read_scan(path)
+
+    oracle = gwyddion_reads(path, tmp_path)
+
+    assert len(oracle) == len(scan.channels)
+    for channel, (values, pitch, unit) in zip(scan.channels, oracle, strict=True):
+        assert (unit == "m") == (channel.unit == "nm")
+        if unit == "m":
+            assert_same_to_float32(channel.values, values * 1e9)
+        assert np.multiply(pitch, 1e9) == pytest.approx(scan.pixel_nm)
+
+
 def test_rows_never_captured_are_left_out_where_the_block_has_room_for_all(one_channel: bytes) -> None:
     scan = decode(edited(one_channel, ("\\Valid data len Y: 256", "\\Valid data len Y: 40")), name="a")
 

@@ -1,5 +1,6 @@
 """Where each channel's integers lie. Rule: nothing is read or allocated before its block is known to be there."""
 
+import re
 from dataclasses import dataclass
 
 from afmd.errors import AfmdError, MalformedHeader, MangledScan, NoScanData, NotAnImage, UnfinishedScan
@@ -9,6 +10,10 @@ WIDTHS = (2, 4)
 FOUR_BYTES_SINCE = 0x09200000
 """From NanoScope 9.2 every channel is stored in 4 bytes, whatever ``Bytes/pixel`` says."""
 
+MAX_LINES = 1 << 20
+"""No frame has more lines, whatever a scan list says."""
+
+_ONE_NUMBER = re.compile(r"\d+\.?\d*")
 _FORCE_CONTEXTS = ("FOL", "FVOL")
 _FORCE_SECTIONS = ("ciao force image list", "ciao force list")
 
@@ -55,7 +60,7 @@ def blocks_of(header: Header) -> tuple[Block, ...]:
             why="it lists no image (NanoScope 5 or later is needed)",
             mend="Save the scan again from the NanoScope software",
         )
-    blocks = tuple(_block(s, header.version) for s in sections)
+    blocks = tuple(_block(s, header) for s in sections)
     free = header.end
     for block in sorted(blocks, key=lambda b: b.offset):
         if block.offset < free:
@@ -106,7 +111,7 @@ def _refuse_force(header: Header) -> None:
         raise NotAnImage(header.name, why="it holds force curves", mend="Capture an image instead")
 
 
-def _block(section: Section, version: int) -> Block:
+def _block(section: Section, header: Header) -> Block:
     cols, lines = section.whole("samps/line"), section.whole("number of lines")
     offset, length = section.whole("data offset"), section.whole("data length")
     bytes_per_pixel = section.whole("bytes/pixel")
@@ -115,13 +120,27 @@ def _block(section: Section, version: int) -> Block:
     if bytes_per_pixel not in WIDTHS:
         section.fault(f"'Bytes/pixel: {bytes_per_pixel}' is neither 2 nor 4")
     valid = min(section.whole("valid data len y") if "valid data len y" in section.fields else lines, lines)
-    rows, width = _shape(section, length, cols=cols, valid=valid, lines=lines, wide=version >= FOUR_BYTES_SINCE)
+    rows, width = _shape(section, length, cols=cols, valid=valid, lines=lines, wide=header.version >= FOUR_BYTES_SINCE)
+    expected = _expected_lines(section, header, cols=cols, lines=lines)
     start = 0
     if rows > valid:
         start = min(section.whole("valid data start y"), rows - valid)
     if valid < 2:
         raise NoScanData(section.where, why=f"{valid} of {lines} lines were captured", mend="Capture the scan again")
-    return Block(section, offset, rows, cols, width, slice(start, start + valid), lines, bytes_per_pixel)
+    return Block(section, offset, rows, cols, width, slice(start, start + valid), expected, bytes_per_pixel)
+
+
+def _expected_lines(section: Section, header: Header, *, cols: int, lines: int) -> int:
+    """Return the lines of the whole frame.
+
+    NanoScope 9.7 shortens ``Number of lines`` itself where a capture is stopped early, leaves the scan size as it was,
+    and gives the aspect ratio as one number; the scan list still knows the frame's lines.
+    """
+    scan = header.first("ciao scan list")
+    shortened = _ONE_NUMBER.fullmatch(section.get("aspect ratio"))
+    if not shortened or scan.get("samps/line") != str(cols) or not scan.get("lines").isdecimal():
+        return lines
+    return max(lines, min(scan.whole("lines"), MAX_LINES))
 
 
 def _shape(section: Section, length: int, *, cols: int, valid: int, lines: int, wide: bool) -> tuple[int, int]:
