@@ -95,11 +95,12 @@ def examine_ledger(own: settings.Settings) -> str:
     from afmd.files.ledger_file import examine
     from afmd.runtime.lock import InstanceLock
 
-    examine(own.ledger.path)
-    if own.ledger.path.exists():
-        with InstanceLock(own.ledger.path):
-            return str(own.ledger.path)
-    return f"{own.ledger.path}, a new one"
+    if not own.ledger.path.exists():
+        examine(own.ledger.path)
+        return f"{own.ledger.path}, a new one"
+    with InstanceLock(own.ledger.path):  # first, for the log of a ledger at work never holds still
+        examine(own.ledger.path)
+    return str(own.ledger.path)
 
 
 def examine_server(own: settings.Settings) -> str:
