@@ -78,6 +78,9 @@ def _demo(commands: Commands) -> None:
     own.add_argument(
         "--seconds", type=float, default=12.0, metavar="S", help="how long the microscope scans (%(default)s)"
     )
+    own.add_argument(
+        "--count", type=int, default=19, metavar="N", help="how many scans are simulated (%(default)s: all kinds)"
+    )
     own.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same scans (%(default)s)")
 
 

@@ -21,13 +21,6 @@ from afmd.files.nanoscope import encode
 Captured = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line sets a few variables for its own process; here, that process is the tests'."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
-        monkeypatch.setenv(name, os.environ.get(name, "1"))
-
-
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     rows = np.linspace(0, 50, 64, dtype=np.float32)

@@ -28,11 +28,13 @@ TICK_S = 0.1
 
 def run(arguments: argparse.Namespace) -> int:
     """Play the demo; 0 only if every scan came to the end that it should. Raises ``AfmdError``."""
+    count = number_of_captures(arguments.count, arguments.scans)
     stage = built(arguments.out)
     console = out()
     console.print(f"[bold]afmd demo[/] in {escape(str(stage.folder))}")
-    captures = chain(program(arguments.seed), dropped(arguments.scans) if arguments.scans else ())
-    count = number_of_captures(arguments.scans)
+    captures = chain(
+        program(arguments.seed, count=arguments.count), dropped(arguments.scans) if arguments.scans else ()
+    )
     microscope = Microscope(stage.capture, captures, seconds=arguments.seconds, count=count)
     with DaemonProcess(stage.config) as daemon:
         port = daemon.ready()["port"]
@@ -83,8 +85,8 @@ def _told_live(row: Row) -> None:
 
 def _told_in_lines(row: Row) -> None:
     if row.state.at_rest:
-        touched = f" {row.touched} filled," if row.touched else ""
-        out().print(f"{escape(row.name)}: {row.state},{touched} {escape(row.words)}")
+        words = (row.state, row.label, f"{row.touched} filled" if row.touched else "", escape(row.words))
+        out().print(f"{escape(row.name)}: {', '.join(filter(None, words))}")
 
 
 def _show(stage: Stage, found: list[Verdict], microscope: Microscope, status: int) -> None:
@@ -104,7 +106,6 @@ def _show(stage: Stage, found: list[Verdict], microscope: Microscope, status: in
 
 def _row(verdict: Verdict) -> list[str]:
     row, truth = verdict.row, verdict.capture.truth
-    label = row.result.classification.label if row.result and row.result.classification else ""
     errors = ""
     if verdict.raw_error is not None and verdict.restored_error is not None:
         errors = f"{100 * verdict.raw_error:.1f} → {100 * verdict.restored_error:.1f} %"
@@ -112,7 +113,7 @@ def _row(verdict: Verdict) -> list[str]:
         "[green]✓[/]" if verdict.as_it_should_be else "[red]✗[/]",
         escape(row.name),
         coloured(row.state),
-        label.replace("_", " "),
+        row.label,
         truth.label.replace("_", " ") if truth else "",
         errors,
         row.touched,

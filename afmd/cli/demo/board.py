@@ -44,10 +44,14 @@ class Row:
             return f"same content as {last.original.name}"
         if last.problem is not None:
             return last.problem.why
-        found = self.result
-        if found is None or found.classification is None or found.repair is None:
-            return ""
-        return found.repair.refusal or f"{found.classification.label.replace('_', ' ')}: {found.repair.verdict}"
+        repair = self.result.repair if self.result else None
+        return (repair.refusal or repair.verdict) if repair else ""
+
+    @property
+    def label(self) -> str:
+        """The class that the scan was given."""
+        classification = self.result.classification if self.result else None
+        return classification.label.replace("_", " ") if classification else ""
 
     @property
     def touched(self) -> str:
@@ -86,9 +90,9 @@ class Board:
     def drawn(self) -> Table:
         """Return the newest rows as a table."""
         rows = self.rows()
-        shown = [[escape(r.name), coloured(r.state), r.touched, escape(r.words)] for r in rows[-TALL:]]
+        shown = [[escape(r.name), coloured(r.state), r.label, r.touched, escape(r.words)] for r in rows[-TALL:]]
         ended = sum(row.state.at_rest for row in rows)
-        return table(f"{ended} of {len(rows)} scans at their end", ["file", "state", "filled", ""], shown)
+        return table(f"{ended} of {len(rows)} scans at their end", ["file", "state", "found", "filled", ""], shown)
 
 
 def coloured(state: State) -> str:

@@ -3,15 +3,16 @@
 Rule: it knows nothing of the daemon. What it writes is a NanoScope file; what it knows of the truth, it keeps.
 """
 
-import itertools
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import cycle, islice, pairwise
 from pathlib import Path
 
 import numpy as np
 
+from afmd.domain.findings import Label
 from afmd.domain.scan import Scan
 from afmd.errors import NotFound
 from afmd.files.nanoscope import encode
@@ -19,8 +20,11 @@ from afmd.settings import Capture as CaptureSettings
 from afmd.twin import KINDS, TRAINING, Simulated, simulate
 
 SHAPE = (256, 256)
-GOOD_SCANS = 3
-TRAPS = ("same_scan_again.090", "stopped_halfway.091", "notes.txt")
+USUAL_COUNT = 1 + len(KINDS)
+"""One good scan, and one of each kind of trouble."""
+
+TRIES = 10
+TRAPS = ("same_scan_again.990", "stopped_halfway.991", "notes.txt")
 STEPS = 8
 """In how many pieces a file grows."""
 
@@ -34,19 +38,26 @@ class Capture:
     truth: Simulated | None = None
 
 
-def program(seed: int) -> Iterator[Capture]:
-    """Give good scans and one of each kind of trouble, then files that a daemon must see through."""
-    plans = [("good", TRAINING.all_good())] * GOOD_SCANS + [
-        (kind, replace(TRAINING.only(kind), severity=(0.35, 0.8))) for kind in KINDS
-    ]
+def program(seed: int, *, count: int) -> Iterator[Capture]:
+    """Give ``count`` scans, good ones and each kind of trouble in turn, then files that must be seen through."""
     first: Capture | None = None
-    for number, (kind, recipe) in enumerate(plans):
-        simulated = simulate(seed * 1000 + number, shape=SHAPE, recipe=recipe)
+    for number, kind in enumerate(islice(cycle(("good", *KINDS)), count)):
+        simulated = _simulated(kind, seed * 100_000 + number * 100)
         capture = Capture(f"{kind}.{number:03d}", as_file(simulated.scan), simulated)
         first = first or capture
         yield capture
     if first is not None:
         yield from _traps(first)
+
+
+def _simulated(kind: str, seed: int) -> Simulated:
+    """Return a scan in which a person would see that trouble, and no other one first; or none, for a good one."""
+    recipe = TRAINING.all_good() if kind == "good" else replace(TRAINING.only(kind), severity=(0.3, 0.8))
+    for attempt in range(TRIES):
+        simulated = simulate(seed + attempt, shape=SHAPE, recipe=recipe)
+        if simulated.label is Label.GOOD if kind == "good" else simulated.visible:
+            break
+    return simulated
 
 
 def as_file(scan: Scan) -> bytes:
@@ -60,9 +71,9 @@ def dropped(folder: Path) -> Iterator[Capture]:
         yield Capture(path.name, path.read_bytes())
 
 
-def number_of_captures(folder: Path | None) -> int:
+def number_of_captures(count: int, folder: Path | None) -> int:
     """Return how many files there will be."""
-    return GOOD_SCANS + len(KINDS) + len(TRAPS) + (len(_real_files(folder)) if folder else 0)
+    return count + (len(TRAPS) if count else 0) + (len(_real_files(folder)) if folder else 0)
 
 
 class Microscope:
@@ -93,7 +104,7 @@ class Microscope:
 
 def _pieces(content: bytes) -> Iterator[bytes]:
     edges = np.linspace(0, len(content), STEPS + 1).astype(int)
-    yield from (content[start:end] for start, end in itertools.pairwise(edges))
+    yield from (content[start:end] for start, end in pairwise(edges))
 
 
 def _traps(first: Capture) -> Iterator[Capture]:
