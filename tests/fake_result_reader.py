@@ -1,5 +1,6 @@
 """The fake of the port ``ResultReader``: arrays that a test puts there."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ MASKS = {"raw_mask", "mask", "touched"}
 class FakeResultReader:
     def __init__(self) -> None:
         self._arrays: dict[tuple[str, str, str], StoredArray] = {}
+        self.before: Callable[[], None] = lambda: None
 
     def put(
         self, scan_id: str, kind: str, values: NDArray[np.float32] | NDArray[np.bool_], *, channel: str = "",
@@ -23,6 +25,7 @@ class FakeResultReader:
         self._arrays[scan_id, kind, channel] = StoredArray(values, "1" if kind in MASKS else unit, pixel_nm)
 
     def array(self, entry: Entry, kind: str, *, repair: int = 0, channel: str = "") -> StoredArray:
+        self.before()
         if entry.state not in HAS_RESULTS:
             raise WrongState(f"scan {entry.name}", why=f"it is {entry.state}", mend="Wait until it is restored")
         if repair > entry.repair or (entry.scan_id, kind, channel) not in self._arrays:

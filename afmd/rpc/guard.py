@@ -127,6 +127,9 @@ class _Guarded:
                 if not self.streams.ending or context.done():
                     raise
                 await refuse(context, _going_down())
+            except grpc.aio.InternalError:
+                # the client went away while a message was on its way: an end like that of a cancelled call
+                raise asyncio.CancelledError from None
             except Exception as e:
                 await self._refuse(context, e, request)
 

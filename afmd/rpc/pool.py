@@ -3,11 +3,34 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """Threads by what they wait for, so that a slow disk of results holds up neither the ledger nor a watcher.
+
+    ``drawing`` is one thread: pictures are drawn one after the other.
+    """
+
+    ledger: "Pool"
+    results: "Pool"
+    drawing: "Pool"
+
+    @classmethod
+    def made(cls) -> Self:
+        """Return fresh pools."""
+        return cls(ledger=Pool(4, name="ledger"), results=Pool(4, name="results"), drawing=Pool(1, name="drawing"))
+
+    def close(self) -> None:
+        """Take no more calls; those under way end by themselves."""
+        for pool in (self.ledger, self.results, self.drawing):
+            pool.close()
 
 
 class Pool:

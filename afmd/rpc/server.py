@@ -15,7 +15,7 @@ from afmd.domain.ports import Bus, LedgerReader, Renderer, ResultReader, StatusS
 from afmd.rpc import address
 from afmd.rpc.access import Access
 from afmd.rpc.guard import Guard, Streams
-from afmd.rpc.pool import Pool
+from afmd.rpc.pool import Pools
 from afmd.rpc.services.daemon import DaemonService
 from afmd.rpc.services.events import EventService
 from afmd.rpc.services.scans import ScanService
@@ -25,7 +25,6 @@ from afmd_client.v1.event_service_pb2_grpc import add_EventServiceServicer_to_se
 from afmd_client.v1.scan_service_pb2_grpc import add_ScanServiceServicer_to_server
 
 MOST_MESSAGE_BYTES = 4 * 1024 * 1024
-POOL_THREADS = 4
 BESIDE_STREAMS = 128
 """Unary calls that may run beside the streams."""
 LAST_WORDS_S = 0.1
@@ -53,15 +52,23 @@ class RpcServer:
         self._streams = Streams(limit=settings.max_streams, stall_s=settings.stall_s)
         self._access = Access(settings.tokens, on_fault=on_fault)
         self._on_fault = on_fault
-        self._pools = (Pool(POOL_THREADS, name="read"), Pool(1, name="draw"))
+        self._pools = Pools.made()
         self._health = health.aio.HealthServicer()
-        pool, easel = self._pools
         self._scans = ScanService(
-            settings, ledger=ledger, results=results, renderer=renderer, pool=pool, easel=easel
+            settings, ledger=ledger, results=results, renderer=renderer, pools=self._pools
         )  # fmt: skip
-        self._events = EventService(ledger=ledger, bus=bus, pool=pool, bookmark_s=settings.bookmark_s)
-        self._daemon = DaemonService(status=status, ledger=ledger, streams=self._streams, pool=pool)
+        self._events = EventService(
+            ledger=ledger, bus=bus, pool=self._pools.ledger, bookmark_s=settings.bookmark_s
+        )  # fmt: skip
+        self._daemon = DaemonService(
+            status=status, ledger=ledger, streams=self._streams, pool=self._pools.ledger
+        )  # fmt: skip
         self._server: grpc.aio.Server | None = None
+
+    @property
+    def streams_open(self) -> int:
+        """How many streams are open."""
+        return self._streams.open
 
     async def start(self) -> int:
         """Bind, serve, and return the port. Raises ``AlreadyRunning``, ``SettingsError``."""
@@ -94,8 +101,7 @@ class RpcServer:
             self._streams.end()
             await self._server.stop(grace_s)
             self._server = None
-        for pool in self._pools:
-            pool.close()
+        self._pools.close()
 
     def _options(self) -> list[tuple[str, int]]:
         return [

@@ -6,11 +6,13 @@ answers; 6 a file cannot be written; 7 the daemon says no (unknown scan, wrong s
 """
 
 import argparse
+import errno
 import json
 import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TypeAlias
 
@@ -29,6 +31,9 @@ Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal or pipe that cannot show a name shows the rest of it
     options = _parser().parse_args(arguments)
     try:
         with _client(options) as client:
@@ -37,15 +42,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ClientError as e:
         _complain(options, what=e.what, why=e.why, mend=e.mend, reason=e.reason)
         return e.exit_status
-    except BrokenPipeError:
-        # the reader of a pipe, such as head, has had enough; nothing may be written at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as e:
+        if _reader_has_enough(e):
+            return 0
         _complain(options, what=e.filename or "file", why=e.strerror or str(e), mend="", reason="STORAGE_ERROR")
         return STORAGE
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+def _reader_has_enough(error: OSError) -> bool:
+    """Tell whether a pipe's reader, such as head, has gone; Windows calls that an invalid argument."""
+    if not isinstance(error, BrokenPipeError) and (error.errno != errno.EINVAL or error.filename is not None):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at exit goes nowhere
+    return True
 
 
 def _client(options: argparse.Namespace) -> Client:

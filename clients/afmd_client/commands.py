@@ -142,12 +142,17 @@ def _live(client: Client, options: Namespace, out: Console) -> None:
 def _tell_events(client: Client, options: Namespace, tell: Callable[[Event], None]) -> None:
     """Tell events one by one; what the connection does goes to standard error."""
 
+    told: set[str] = set()
+
     def marked(mark: Bookmark) -> None:
+        told.clear()
         if mark.replay_complete and options.no_follow:
             events.close()
 
     def lost(error: ClientError) -> None:
-        print(f"afmctl: connection lost: {error.why}; trying again", file=sys.stderr, flush=True)
+        if error.why not in told:
+            print(f"afmctl: connection lost: {error.why}; trying again", file=sys.stderr, flush=True)
+        told.add(error.why)
 
     after = client.scans(page_size=1).revision if options.after is None else options.after
     with client.watch(after, patient=options.wait, on_bookmark=marked, on_lost=lost) as events:

@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -13,14 +15,16 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 from served import Served
 
-from afmd.domain.events import State
 from afmd.errors import AlreadyRunning, SettingsError, StorageError
 from afmd.rpc.guard import RULES
 from afmd.rpc.server import SERVICES, examine
 from afmd.settings import Server
+from afmd_client.v1 import array_pb2, event_service_pb2, scan_pb2
 from afmd_client.v1 import daemon_service_pb2 as pb
-from afmd_client.v1 import scan_pb2
+from afmd_client.v1 import scan_service_pb2 as scans
 from afmd_client.v1.daemon_service_pb2_grpc import DaemonServiceStub
+from afmd_client.v1.event_service_pb2_grpc import EventServiceStub
+from afmd_client.v1.scan_service_pb2_grpc import ScanServiceStub
 
 PATIENCE_S = 30
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -204,7 +208,7 @@ def test_a_call_in_hand_may_finish_while_the_server_stops(served: Served, channe
 
     def hold() -> None:
         begun.set()
-        assert go_on.wait(PATIENCE_S)
+        assert_opened(go_on)
 
     served.status.before = hold
     answer = DaemonServiceStub(channel).GetStatus.future(pb.GetStatusRequest(), timeout=PATIENCE_S)  # type: ignore[attr-defined]
@@ -219,13 +223,7 @@ def test_a_call_in_hand_may_finish_while_the_server_stops(served: Served, channe
 
 
 def test_a_stop_does_not_wait_for_a_client_that_never_reads(served: Served, channel: grpc.Channel) -> None:
-    import numpy as np
-
-    from afmd_client.v1 import array_pb2
-    from afmd_client.v1 import scan_service_pb2 as scans
-    from afmd_client.v1.scan_service_pb2_grpc import ScanServiceStub
-
-    entry = served.restored("a.001", up_to=State.COMPLETE)
+    entry = served.restored("a.001")
     served.results.put(entry.scan_id, "raw", np.zeros((4096, 4096), np.float32))
     name = array_pb2.ArrayName(scan_id=entry.scan_id, kind=array_pb2.ARRAY_KIND_RAW)
     asleep = ScanServiceStub(channel).ReadArray(scans.ReadArrayRequest(array=name))
@@ -235,3 +233,42 @@ def test_a_stop_does_not_wait_for_a_client_that_never_reads(served: Served, chan
 
     with pytest.raises(grpc.RpcError):
         list(asleep)
+
+
+def test_clients_that_vanish_in_the_middle_are_no_defects_and_leave_their_places(served: Served) -> None:
+    entry = served.restored("a.001")
+    served.results.put(entry.scan_id, "raw", np.zeros((1024, 1024), np.float32))
+    name = array_pb2.ArrayName(scan_id=entry.scan_id, kind=array_pb2.ARRAY_KIND_RAW)
+
+    for n in range(80):
+        with grpc.insecure_channel(served.address) as channel:
+            parts = ScanServiceStub(channel).ReadArray(scans.ReadArrayRequest(array=name))
+            list(islice(parts, n % 4))
+    assert served.server is not None
+    server = served.server
+    served.stop(PATIENCE_S)
+
+    assert served.faults == []
+    assert server.streams_open == 0
+
+
+def test_a_disk_of_results_that_hangs_holds_up_no_watcher_and_no_list(served: Served, channel: grpc.Channel) -> None:
+    entry = served.restored("a.001")
+    gate = threading.Event()
+    served.results.before = lambda: assert_opened(gate)
+    name = array_pb2.ArrayName(scan_id=entry.scan_id, kind=array_pb2.ARRAY_KIND_RAW)
+    service = ScanServiceStub(channel)
+    stuck = [service.ReadArray(scans.ReadArrayRequest(array=name)) for _ in range(8)]
+
+    listed = service.ListScans(scans.ListScansRequest(), timeout=PATIENCE_S)
+    told = next(iter(EventServiceStub(channel).Watch(event_service_pb2.WatchRequest(), timeout=PATIENCE_S)))
+
+    gate.set()
+    assert len(listed.scans) == 1
+    assert len(told.events) == 5
+    for stream in stuck:
+        stream.cancel()
+
+
+def assert_opened(gate: threading.Event) -> None:
+    assert gate.wait(PATIENCE_S)

@@ -9,7 +9,7 @@ from afmd.domain.ports import LedgerReader, Renderer, ResultReader, ScanQuery, S
 from afmd.errors import InvalidInput, LimitReached
 from afmd.rpc import arrays, paging, wire
 from afmd.rpc.arrays import ArrayRequest
-from afmd.rpc.pool import Pool
+from afmd.rpc.pool import Pools
 from afmd.rpc.refusals import Context
 from afmd.settings import Server
 from afmd_client.v1 import array_pb2, scan_pb2
@@ -29,34 +29,25 @@ class ScanService(ScanServiceServicer):
     """Serves ``afmd.v1.ScanService``."""
 
     def __init__(
-        self,
-        server: Server,
-        *,
-        ledger: LedgerReader,
-        results: ResultReader,
-        renderer: Renderer,
-        pool: Pool,
-        easel: Pool,
+        self, server: Server, *, ledger: LedgerReader, results: ResultReader, renderer: Renderer, pools: Pools
     ) -> None:
-        """``easel`` is the one thread on which pictures are drawn, one after the other."""
         self._server = server
         self._ledger = ledger
         self._results = results
         self._renderer = renderer
-        self._pool = pool
-        self._easel = easel
+        self._pools = pools
         self._turns = asyncio.Semaphore(server.max_transfers)
 
     async def ListScans(self, request: pb.ListScansRequest, context: Context) -> pb.ListScansResponse:
         """Give one page of scans, newest first."""
         del context
-        return await self._pool.run(self._page, request)
+        return await self._pools.ledger.run(self._page, request)
 
     async def GetScan(self, request: pb.GetScanRequest, context: Context) -> pb.GetScanResponse:
         """Tell everything known of one scan."""
         del context
         scan_id = arrays.checked_id(request.scan_id, field="scan_id")
-        return pb.GetScanResponse(scan=wire.scan_to_wire(await self._pool.run(self._ledger.entry, scan_id)))
+        return pb.GetScanResponse(scan=wire.scan_to_wire(await self._pools.ledger.run(self._ledger.entry, scan_id)))
 
     async def ReadArray(
         self, request: pb.ReadArrayRequest, context: Context
@@ -65,7 +56,7 @@ class ScanService(ScanServiceServicer):
         del context
         wanted = arrays.request_from_wire(request.array)
         async with self._turn():
-            header, content = await self._pool.run(self._array, wanted)
+            header, content = await self._pools.results.run(self._array, wanted)
             yield pb.ReadArrayResponse(header=header)
             for chunk in arrays.chunks(content, size=self._chunk_bytes):
                 yield pb.ReadArrayResponse(chunk=chunk)
@@ -78,7 +69,7 @@ class ScanService(ScanServiceServicer):
         wanted = arrays.request_from_wire(request.array)
         longest_px = self._checked_px(request.longest_px)
         async with self._turn():
-            header, content = await self._easel.run(
+            header, content = await self._pools.drawing.run(
                 self._picture, wanted, longest_px=longest_px, colour_map=request.colour_map
             )
             yield pb.RenderImageResponse(header=header)
