@@ -51,7 +51,7 @@ class AfmdError(Exception):
         return "".join(f"_{c}" if c.isupper() and i else c for i, c in enumerate(name)).upper()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.what, self.why, self.mend)
+        return _rebuild, (type(self), self.what, self.why, self.mend), vars(self)
 
 
 def _rebuild(kind: type[AfmdError], what: str, why: str, mend: str) -> AfmdError:
