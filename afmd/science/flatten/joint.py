@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
+from afmd.science.flatten.guesses import best_guess, least_width
 from afmd.science.flatten.linesystem import Statements, compared, mean_of
-from afmd.science.flatten.plateaus import first_guess
 from afmd.science.flatten.shrinkage import scanner_part
 from afmd.science.flatten.substrate import find_substrate
 from afmd.science.flatten.terms import Background, Ground
 from afmd.science.flatten.thinned import Floats, Thinned, thinned
-from afmd.science.robust import TINY, narrow_sigma
 
 Doubles = NDArray[np.float64]
 
@@ -39,14 +38,14 @@ class _Fit:
     discord: Doubles
 
 
-def joint(ground: Ground, params: Params) -> Background:
+def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one signature for the whole table
     """Fit the scanner's shape along the lines and each line's offset together."""
     order = HIGHEST_ORDER
     frame = thinned(ground)
     if len(frame.rows) < 2 or len(frame.across) <= order:
         raise CannotLevel("joint level", why="fewer than two lines have trusted pixels", mend="Exclude less")
     basis = powers(frame.across, order)
-    shape, offsets = first_guess(frame, basis)
+    shape, offsets = best_guess(frame, basis)
     fit = _Fit(shape, offsets, np.zeros((len(offsets), 1)))
     for _ in range(ROUNDS):
         fit, rest, weight = _refined(frame, basis, fit)
@@ -61,7 +60,7 @@ def joint(ground: Ground, params: Params) -> Background:
 def _refined(frame: Thinned, basis: Doubles, fit: _Fit) -> tuple[_Fit, Floats, Floats]:
     """One round: find the levels of what is flattened so far, then shape and level heights, then offsets."""
     flat = frame.heights - (basis @ fit.shape).astype(np.float32) - fit.offsets[:, None].astype(np.float32)
-    substrate = find_substrate(flat, frame.votes, noise=_noise(flat, frame.votes))
+    substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame.votes))
     level = substrate.nearest(flat)
     own = substrate.levels.astype(np.float32)[level]
     weight = substrate.trust(flat - own, frame.votes)
@@ -73,14 +72,6 @@ def _refined(frame: Thinned, basis: Doubles, fit: _Fit) -> tuple[_Fit, Floats, F
     system.absolute(_absolute(rest, weight))
     offsets, discord = system.solved()
     return _Fit(shape, offsets, discord), rest - offsets[:, None].astype(np.float32), weight
-
-
-def _noise(flat: Floats, votes: Floats) -> float:
-    """Return the spread of close pixels, nm: no level can be narrower."""
-    across = narrow_sigma(flat[:, 1:] - flat[:, :-1], votes[:, 1:] * votes[:, :-1])
-    lag = min(2, len(flat) - 1)
-    down = narrow_sigma(flat[lag:] - flat[:-lag], votes[lag:] * votes[:-lag])
-    return max(min(across, down) / np.sqrt(2), 1e-6 * float(np.ptp(flat)), TINY)
 
 
 def _shape_and_levels(

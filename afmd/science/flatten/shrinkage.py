@@ -1,7 +1,7 @@
 """What is the scanner's and what the sample's. Rule: nothing is taken off that the sample would do by itself.
 
-A line offset is alike in every part of the line; the sample is not. So the spectrum of what the parts of the lines say
-*against* each other shows how much of the offsets' own spectrum the sample explains, and a Wiener filter leaves that in.
+A line offset is alike in every part of the line; the sample is not. So the spectrum of what the parts of the lines
+say *against* each other shows how much of the offsets' own spectrum the sample explains; a Wiener filter leaves it in.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """A scan with fewer, averaged columns: all that the joint fit has to look at. Rule: lines are never merged.
 
 The fit asks each line for a few numbers only. A hundred columns or two carry them, and make the fit's cost nearly
-independent of the frame's width; each is the mean of a few neighbours, few enough not to blur what stands on the ground.
+independent of the frame's width; each is the mean of a few neighbours, too few to blur what stands on the ground.
 """
 
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def thinned(ground: Ground) -> Thinned:
 
 
 def spacing(cols: int) -> tuple[int, int]:
-    """Return how far apart the kept columns lie, and how many neighbours each averages: 4 and 4 at 512, 8 and 4 at 2048."""
+    """Return how far apart kept columns lie and how many neighbours each averages: 4 and 4 at 512, 8 and 4 at 2048."""
     every = max(1, round(cols / (COLUMNS_AT_512 * max(cols / 512, 1.0) ** 0.5)))
     return every, min(every, WIDEST)
 
