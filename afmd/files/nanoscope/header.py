@@ -17,7 +17,6 @@ HEADER_LIMIT = 4 << 20
 _FIRST_LINES = (b"\\*File list", b"\\*EC File list", b"\\*Force file list")
 _TEXT_FORM = b"?*File list"
 _END = b"\\*File list end"
-_GROUP = re.compile(r"\d+:")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
 _WHOLE = re.compile(r"(\d{1,15})(?:\s|$)")
 _SENSITIVITY = re.compile(rf"V\s+({_NUMBER})\s*(\S*)")
@@ -26,23 +25,37 @@ NUMBER = re.compile(_NUMBER)
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One ``\\*Name`` section. Keys are lower case; of a key that repeats, the first stands.
+    """One ``\\*Name`` section, searched only when asked: a header has a thousand lines, of which thirty matter.
 
-    CIAO parameters (``\\@2:Z scale``) are kept under ``@z scale``, their group number dropped.
-    ``where`` names file and section for error messages.
+    Keys are asked for in lower case; of a key that repeats, the first stands. A CIAO parameter (``\\@2:Z scale``) is
+    asked for as ``@z scale``, without its group number. ``where`` names file and section for error messages; ``text``
+    is everything behind the section's name, ``lower`` the same in lower case.
     """
 
     title: str
     where: str
-    fields: dict[str, str]
+    text: str
+    lower: str
 
-    def get(self, key: str, default: str = "") -> str:
-        """Return a value's text."""
-        return self.fields.get(key, default)
+    def find(self, key: str) -> str | None:
+        """Return a value's text, or None where there is no such key."""
+        mark = f"\n\\{key}:"
+        start = self.lower.find(mark) + len(mark)
+        if start < len(mark):
+            grouped = re.search(rf"\n\\@\d+:{re.escape(key[1:])}:", self.lower) if key.startswith("@") else None
+            if grouped is None:
+                return None
+            start = grouped.end()
+        stop = self.lower.find("\n", start)
+        return self.text[start : stop if stop >= 0 else None].strip()
+
+    def get(self, key: str) -> str:
+        """Return a value's text, or an empty one."""
+        return self.find(key) or ""
 
     def whole(self, key: str) -> int:
         """Return a non-negative integer. Raises ``MalformedHeader`` where it is missing or none."""
-        text = self.fields.get(key)
+        text = self.find(key)
         if text is None:
             self.fault(f"it has no '{key}'")
         number = _WHOLE.match(text)
@@ -70,7 +83,7 @@ class Header:
 
     def first(self, title: str) -> Section:
         """Return the first section of this title, or an empty one."""
-        return next(self.titled(title), Section(title, f"{self.name}, {title}", {}))
+        return next(self.titled(title), Section(title, f"{self.name}, {title}", "", ""))
 
     def images(self) -> tuple[Section, ...]:
         """Return the channels' sections."""
@@ -82,8 +95,9 @@ class Header:
         The channel's own section goes first. Raises ``MalformedHeader`` where the others disagree: mixing two up
         scales heights silently.
         """
-        key = f"@{name.casefold()}"
-        found = [near.fields[key]] if key in near.fields else [s.fields[key] for s in self.sections if key in s.fields]
+        key = f"@{name.lower()}"
+        own = near.find(key)
+        found = [own] if own is not None else [s.get(key) for s in self.sections]
         values = {(float(m[1]), m[2]) for m in map(_SENSITIVITY.match, found) if m}
         if len(values) > 1:
             near.fault(f"'{name}' is given {len(values)} times with different values")
@@ -139,20 +153,9 @@ def _no_end(data: bytes, name: str) -> NoReturn:
 
 
 def _sections(text: str, name: str) -> Iterator[Section]:
+    """Give every section; Latin-1 text keeps its length in lower case, so that places in both agree."""
     for number, part in enumerate(text.split("\\*")[1:], start=1):
-        lines = part.splitlines()
-        title = lines[0].strip() if lines else ""
-        yield Section(title.casefold(), f"{name}, section {number} '{title[:40]}'", _fields(lines[1:]))
-
-
-def _fields(lines: list[str]) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for line in lines:
-        if line.startswith("\\@"):
-            group = _GROUP.match(line, 2)
-            key, _, value = line[group.end() if group else 2 :].partition(":")
-            key = f"@{key}"
-        else:
-            key, _, value = line[1:].partition(":")
-        fields.setdefault(key.strip().casefold(), value.strip())
-    return fields
+        line_end = part.find("\n")
+        stop = line_end if line_end >= 0 else len(part)
+        title, body = part[:stop].strip(), part[stop:]
+        yield Section(title.lower(), f"{name}, section {number} '{title[:40]}'", body, body.lower())

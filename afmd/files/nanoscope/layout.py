@@ -119,7 +119,7 @@ def _block(section: Section, header: Header) -> Block:
         section.fault(f"{cols} columns and {lines} lines make no image")
     if bytes_per_pixel not in WIDTHS:
         section.fault(f"'Bytes/pixel: {bytes_per_pixel}' is neither 2 nor 4")
-    valid = min(section.whole("valid data len y") if "valid data len y" in section.fields else lines, lines)
+    valid = lines if section.find("valid data len y") is None else min(section.whole("valid data len y"), lines)
     rows, width = _shape(section, length, cols=cols, valid=valid, lines=lines, wide=header.version >= FOUR_BYTES_SINCE)
     expected = _expected_lines(section, header, cols=cols, lines=lines)
     start = 0

@@ -165,7 +165,7 @@ def _facts(header: Header, channel: Section) -> dict[str, str]:
         ("proportional_gain", (f"@{gain}pgain", "@spmfbpgain")),
         ("setpoint", (f"@{setpoint}", "@tmsetamplitude")),
     ):
-        facts[name] = next((measured(scan.fields[k]) for k in keys if k in scan.fields), "")
+        facts[name] = next((measured(found) for k in keys if (found := scan.find(k)) is not None), "")
     return {name: text[:500] for name, text in facts.items() if text}
 
 
