@@ -3,10 +3,10 @@ between training and evaluation.
 
 Which class a kind belongs to follows what a user would do about it:
 
-not_tracking       the tip was not on the surface, or something was moved on it: scan again, slower or with another
-                   set point. Paper A: "scanner instability or loss of feedback", seen as streaks and lost lines.
-tip_contamination  the tip is the fault, and it repeats in trace and retrace: change the tip. Paper A: "probe defects
-                   that cause duplication or smearing".
+not_tracking       the tip was not on the surface, left it late, or moved something on it: scan again, slower or with
+                   another set point. Seen as lost lines, tails and streaks along the fast axis.
+tip_contamination  the tip's shape is the fault, and trace and retrace agree: change the tip. Seen as doubled, widened
+                   or alike-shaped features.
 imaging_artifact   the loop follows the surface, and something is added to it, mostly periodic or of one shape:
                    ripple, mains, spikes, feedback ringing (gain too high), start-of-scan drift, clipping.
 """
@@ -28,11 +28,11 @@ KINDS: Mapping[str, Label] = MappingProxyType(
         "parachute": Label.NOT_TRACKING,
         "scar": Label.NOT_TRACKING,
         "drag": Label.NOT_TRACKING,
+        "smear": Label.NOT_TRACKING,
         "double_tip": Label.TIP_CONTAMINATION,
         "blunt_tip": Label.TIP_CONTAMINATION,
         "tip_change": Label.TIP_CONTAMINATION,
         "debris_pickup": Label.TIP_CONTAMINATION,
-        "smear": Label.TIP_CONTAMINATION,
         "ripple": Label.IMAGING_ARTIFACT,
         "mains": Label.IMAGING_ARTIFACT,
         "spike": Label.IMAGING_ARTIFACT,

@@ -7,7 +7,7 @@ import numpy as np
 from afmd.twin.draw import Draw
 from afmd.twin.grid import Grid, Heights, Mask, Surface, fractal_field, smooth_field, span
 from afmd.twin.plan import Plan, Streams
-from afmd.twin.surfaces import EXACT, FAMILIES
+from afmd.twin.surfaces import ALONE, EXACT, FAMILIES
 from afmd.twin.surfaces.shapes import Body, places, stamp
 
 MARGIN_SHARE = 0.1
@@ -74,7 +74,7 @@ def _overlaid(draw: Draw, streams: Streams, grid: Grid, surface: Surface, *, bel
     others = [
         (name, weight)
         for name, weight in streams.recipe.surfaces
-        if name != below and FAMILIES[name].widths_nm[0] <= grid.frame_nm <= FAMILIES[name].widths_nm[1]
+        if name not in {below, *ALONE} and FAMILIES[name].widths_nm[0] <= grid.frame_nm <= FAMILIES[name].widths_nm[1]
     ]
     if not others:
         return surface
@@ -94,7 +94,7 @@ def _wavy(draw: Draw, grid: Grid, surface: Surface) -> Surface:
 def _dirty(draw: Draw, grid: Grid, surface: Surface) -> Surface:
     """A few specks of contamination of any size."""
     count = draw.integer("specks", 1, 25)
-    sizes = draw.log("speck_share", 0.004, 0.03) * grid.frame_nm * np.exp(0.5 * draw.rng.standard_normal(count))
+    sizes = draw.log("speck_share", 0.006, 0.03) * grid.frame_nm * np.exp(0.5 * draw.rng.standard_normal(count))
     height = draw.log("speck_height_share", 0.05, 1.5) * span(surface.heights)
     bodies = [
         Body(

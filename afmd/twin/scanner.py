@@ -68,7 +68,7 @@ def _turnaround(draw: Draw, cols: int, *, relief_nm: float) -> NDArray[np.float6
 def _drift(draw: Draw, rows: int, *, relief_nm: float) -> NDArray[np.float64]:
     """Thermal drift and piezo creep along the slow axis: a decaying start and a random walk."""
     time = np.linspace(0, 1, rows)
-    start = draw.log("creep_share", 1e-3, 6.0) * relief_nm * draw.rng.choice([-1.0, 1.0])
+    start = draw.log("creep_share", 1e-3, 3.0) * relief_nm * draw.rng.choice([-1.0, 1.0])
     creep = start * np.exp(-time / draw.log("creep_time_share", 0.03, 1.0))
     walk = np.cumsum(draw.rng.standard_normal(rows)) / np.sqrt(rows)
     return np.asarray(creep + draw.log("walk_share", 1e-4, 1.5) * relief_nm * walk)

@@ -29,7 +29,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         "blunt_tip": Fault(Stage.TIP, contamination.blunt_tip),
         "tip_change": Fault(Stage.TIP, contamination.tip_change),
         "debris_pickup": Fault(Stage.TIP, contamination.debris_pickup),
-        "smear": Fault(Stage.PATH, contamination.smear),
+        "smear": Fault(Stage.PATH, tracking.smear),
         "ripple": Fault(Stage.SIGNAL, imaging.ripple),
         "mains": Fault(Stage.SIGNAL, imaging.mains),
         "spike": Fault(Stage.SIGNAL, imaging.spike),

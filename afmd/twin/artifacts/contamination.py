@@ -22,11 +22,7 @@ def tip_change(draw: Draw, scene: Scene, seen: Heights) -> Spoilt:
     """In mid-scan the apex breaks or picks something up for good: another tip, and another zero, from that line on."""
     start = int(draw.uniform("start_share", 0.08, 0.85) * scene.shape[0])
     after = _with_ghost(draw, scene, seen) if draw.chance("doubled", 0.5) else np.maximum(seen, _worn(draw, scene))
-    result = seen.copy()
-    result[scene.grid.margin_rows + start :] = after[scene.grid.margin_rows + start :]
-    offsets = np.zeros(scene.shape[0])
-    offsets[start:] = draw.log("step_share", 0.02, 0.6) * scene.relief_nm * draw.rng.choice([-1, 1])
-    return Spoilt(result, offsets=offsets)
+    return _for_some_lines(draw, scene, seen, after, slice(start, scene.shape[0]))
 
 
 def debris_pickup(draw: Draw, scene: Scene, seen: Heights) -> Spoilt:
@@ -37,40 +33,18 @@ def debris_pickup(draw: Draw, scene: Scene, seen: Heights) -> Spoilt:
     after = np.maximum(seen, _worn(draw, scene))
     if draw.chance("doubled", 0.5):
         after = _with_ghost(draw, scene, after)
+    return _for_some_lines(draw, scene, seen, after, slice(start, stop))
+
+
+def _for_some_lines(draw: Draw, scene: Scene, seen: Heights, after: Heights, lines: slice) -> Spoilt:
+    """Another tip within ``lines``; its zero differs by about as much as its picture does: an offset of the lines."""
+    window = slice(scene.grid.margin_rows + lines.start, scene.grid.margin_rows + lines.stop)
     result = seen.copy()
-    window = slice(scene.grid.margin_rows + start, scene.grid.margin_rows + stop)
     result[window] = after[window]
-    offsets = np.zeros(rows)
-    offsets[start:stop] = draw.log("step_share", 0.02, 0.5) * scene.relief_nm
+    offsets = np.zeros(scene.shape[0])
+    typical = float(np.quantile(after[window] - seen[window], 0.9))
+    offsets[lines] = draw.log("step_over_change", 0.05, 2.0) * typical * draw.rng.choice([-1, 1])
     return Spoilt(result, offsets=offsets)
-
-
-def smear(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
-    """A sticky tip lags off high places: tails that decay exponentially, on the far side of either pass."""
-    length = scene.share(draw, "length_share", 0.01, 0.15) * scene.shape[1]
-    start, stop = _rows_touched(draw, scene)
-    keep = float(np.exp(-1.0 / max(length, 1.0)))
-    sticky = draw.uniform("sticky", 0.3, 1.0)
-    result = paths.copy()
-    result[0, start:stop] = _tailed(paths[0, start:stop], keep, sticky)
-    result[1, start:stop] = _tailed(paths[1, start:stop, ::-1], keep, sticky)[:, ::-1]
-    return Spoilt(result)
-
-
-def _tailed(path: Heights, keep: float, sticky: float) -> Heights:
-    """Each fall leaves the share ``sticky`` of itself behind, which fades by ``keep`` a pixel; a rise eats it."""
-    steps = np.diff(np.ascontiguousarray(path.T), axis=0)
-    falls, rises = np.maximum(-steps, 0) * sticky, np.maximum(steps, 0)
-    tail = np.zeros((len(steps) + 1, steps.shape[1]))
-    for step in range(len(steps)):
-        tail[step + 1] = np.maximum((tail[step] + falls[step]) * keep - rises[step], 0)
-    return np.asarray(path + tail.T)
-
-
-def _rows_touched(draw: Draw, scene: Scene) -> tuple[int, int]:
-    """The whole frame, or from some line on."""
-    rows = scene.shape[0]
-    return (0 if draw.chance("whole_frame", 0.6) else int(draw.uniform("start_share", 0.1, 0.7) * rows)), rows
 
 
 def _with_ghost(draw: Draw, scene: Scene, seen: Heights) -> Heights:

@@ -16,8 +16,9 @@ from afmd.twin.servo import Loop
 def ripple(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
     """Optical interference of light off the lever and off the sample: a smooth wave across the frame."""
     rows, cols = scene.shape
-    angle = draw.choice("near", (0.0, 90.0)) + draw.rng.normal(0, 1) * draw.log("turn_deg", 1, 40)
-    period = draw.log("period_share", 0.04, 0.7)
+    near = draw.choice("near", (0.0, 90.0))
+    angle = near + draw.rng.normal(0, 1) * draw.log("turn_deg", 1, 40)
+    period = draw.log("period_share", 0.04, 0.7) * (0.5 if near else 1.0)
     down, across = (
         np.linspace(0, rows / max(rows, cols), rows)[:, None],
         np.linspace(0, cols / max(rows, cols), cols)[None, :],
@@ -97,7 +98,10 @@ def ringing(draw: Draw, scene: Scene, loop: Loop) -> Loop:
 
 
 def start_drift(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
-    """The scanner still creeps when the frame begins: the first lines are displaced sideways, in height and in tilt."""
+    """The scanner still creeps when the frame begins: the first lines are displaced sideways and tilted.
+
+    That they lie higher or lower as well is an offset of each line, so it belongs to the background.
+    """
     rows, cols = paths.shape[1:]
     decay = np.exp(-np.arange(rows) / (scene.share(draw, "length_share", 0.02, 0.25) * rows))
     sideways = draw.log("sideways_share", 0.15, 0.9) * scene.grid.margin_cols * draw.rng.choice([-1, 1])
@@ -105,9 +109,9 @@ def start_drift(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
     whole = np.minimum(index.astype(np.int64), cols - 2)
     part = index - whole
     moved = [np.take_along_axis(p, whole, 1) * (1 - part) + np.take_along_axis(p, whole + 1, 1) * part for p in paths]
-    tilt = draw.uniform("tilt", -1.5, 1.5) * np.linspace(-0.5, 0.5, cols)
-    height = scene.amplitude(draw) * draw.rng.choice([-1, 1]) * decay[:, None] * (1 + tilt)
-    return Spoilt(np.stack(moved) + height)
+    height = scene.amplitude(draw) * draw.rng.choice([-1, 1]) * decay
+    tilt = draw.log("tilt", 0.3, 2.0) * draw.rng.choice([-1, 1]) * np.linspace(-1, 1, cols)
+    return Spoilt(np.stack(moved) + height[:, None] * tilt, offsets=height * draw.uniform("rise", 0.0, 2.0))
 
 
 def saturation(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:

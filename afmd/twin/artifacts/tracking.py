@@ -65,7 +65,7 @@ def jump(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
 
 def parachute(draw: Draw, scene: Scene, loop: Loop) -> Loop:
     """Behind steep falls the tip comes down at its constant rate, integral gain × (A0 - A_set): too slow here."""
-    tail = scene.share(draw, "tail_share", 0.025, 0.6) * scene.shape[1]
+    tail = scene.share(draw, "tail_share", 0.035, 0.6) * scene.shape[1]
     rate = np.where(scene.gate(draw, whole=0.6) > 0.5, np.minimum(scene.relief_nm / tail, loop.falls_nm), loop.falls_nm)
     integral = loop.integral * draw.log("integral_share", 0.3, 1.0)
     return replace(loop, integral=integral, free_nm=rate / integral)
@@ -93,10 +93,10 @@ def drag(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
     rows = paths.shape[1]
     result = paths.copy()
     height = scene.amplitude(draw)
-    length = draw.log("length_share", 0.04, 0.5) * scene.shape[1]
-    lines = draw.log("lines_each", 2, 14)
+    length = draw.log("length_share", 0.06, 0.5) * scene.shape[1]
+    lines = draw.log("lines_each", 3, 16)
     gone = draw.uniform("gone", 0.0, 1.0)
-    places = _steep_places(draw, paths[0], max(1, int(scene.share(draw, "pieces", 1.0, 25))))
+    places = _steep_places(draw, paths[0], max(1, int(scene.share(draw, "pieces", 2.0, 40))))
     for row, col in places:
         bottom = min(row + 1 + int(draw.rng.exponential(lines)), rows)
         if draw.rng.random() < gone:
@@ -124,6 +124,34 @@ def _remove(draw: Draw, scene: Scene, paths: Heights, *, row: int, col: int) -> 
     share = np.linspace(0, 1, right - left)
     ground = window[..., :1] * (1 - share) + window[..., -1:] * share
     np.copyto(window, np.minimum(window, ground), where=feature[row:bottom, left:right])
+
+
+def smear(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
+    """A sticky tip lags off high places: tails that decay exponentially, on the far side of either pass."""
+    length = scene.share(draw, "length_share", 0.01, 0.15) * scene.shape[1]
+    start, stop = _rows_touched(draw, scene)
+    keep = float(np.exp(-1.0 / max(length, 1.0)))
+    sticky = draw.uniform("sticky", 0.3, 1.0)
+    result = paths.copy()
+    result[0, start:stop] = _tailed(paths[0, start:stop], keep, sticky)
+    result[1, start:stop] = _tailed(paths[1, start:stop, ::-1], keep, sticky)[:, ::-1]
+    return Spoilt(result)
+
+
+def _tailed(path: Heights, keep: float, sticky: float) -> Heights:
+    """Each fall leaves the share ``sticky`` of itself behind, which fades by ``keep`` a pixel; a rise eats it."""
+    steps = np.diff(np.ascontiguousarray(path.T), axis=0)
+    falls, rises = np.maximum(-steps, 0) * sticky, np.maximum(steps, 0)
+    tail = np.zeros((len(steps) + 1, steps.shape[1]))
+    for step in range(len(steps)):
+        tail[step + 1] = np.maximum((tail[step] + falls[step]) * keep - rises[step], 0)
+    return np.asarray(path + tail.T)
+
+
+def _rows_touched(draw: Draw, scene: Scene) -> tuple[int, int]:
+    """The whole frame, or from some line on."""
+    rows = scene.shape[0]
+    return (0 if draw.chance("whole_frame", 0.6) else int(draw.uniform("start_share", 0.1, 0.7) * rows)), rows
 
 
 def _lines(draw: Draw, rows: int, count: int) -> NDArray[np.int64]:

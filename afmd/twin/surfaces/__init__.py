@@ -50,6 +50,9 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
     }
 )
 
+ALONE = frozenset({"hex_grating", "square_grating", "line_grating", "wrinkles"})
+"""Families that never lie over another: a wave over everything is what an interference looks like, not a sample."""
+
 EXACT = frozenset({"hex_grating", "square_grating", "line_grating", "primitives"})
 """Families whose geometry is exact: made by lithography, or a published definition."""
 

@@ -171,7 +171,7 @@ def mica(draw: Draw, grid: Grid) -> Surface:
 
 
 def _specks(draw: Draw, grid: Grid, count: int, height: float) -> list[Body]:
-    sizes = draw.log("speck_share", 0.003, 0.012) * grid.frame_nm * np.exp(0.4 * draw.rng.standard_normal(count))
+    sizes = draw.log("speck_share", 0.006, 0.015) * grid.frame_nm * np.exp(0.4 * draw.rng.standard_normal(count))
     return [
         Body(
             down, across, long=size, wide=size * draw.rng.uniform(0.6, 1), angle=draw.rng.uniform(0, 3),

@@ -38,7 +38,7 @@ def line_grating(draw: Draw, grid: Grid) -> Surface:
     height = float(np.clip(pitch * draw.log("aspect", 0.01, 0.3), 3, 1500))
     a, _ = _lattice(draw, grid, pitch, row_ratio=1.0)
     wave = a + 0.003 * smooth_field(draw.rng, grid, 0.05 * grid.frame_nm)
-    if draw.chance("sinusoidal", 0.25):
+    if draw.chance("sinusoidal", 0.12):
         share = 0.5 + 0.5 * np.sin(2 * np.pi * wave)
     else:
         wall = draw.log("wall_share", 0.01, 0.15)
@@ -92,7 +92,7 @@ def _raised(draw: Draw, grid: Grid, share: Heights, height: float) -> Surface:
     bodies = [
         Body(down, across, size, size, 0.0, height * draw.rng.uniform(0.1, 0.8), "dome")
         for (down, across), size in zip(
-            places(draw.rng, grid, dirt), draw.rng.uniform(0.004, 0.02, dirt) * grid.frame_nm, strict=True
+            places(draw.rng, grid, dirt), draw.rng.uniform(0.006, 0.02, dirt) * grid.frame_nm, strict=True
         )
     ]
     before = heights.copy()
