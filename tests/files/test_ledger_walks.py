@@ -51,6 +51,7 @@ def walk(ledger: SqliteLedger, ids: list[str], steps: list[tuple]) -> list[Event
 def test_however_scans_walk_the_ledger_keeps_its_law(steps):
     with tempfile.TemporaryDirectory() as folder:
         ledger = SqliteLedger(Path(folder) / "l", clock=FakeClock(), keep_events=10_000)
+        ledger._writer.execute("PRAGMA synchronous = OFF")  # its law is tried here, not the disk
         events = list(ledger.see_all([(f"{i}", PRINT) for i in range(4)]))
         events += walk(ledger, [event.scan_id for event in events], steps)
 
@@ -81,6 +82,7 @@ def facts_of(events: list[Event]) -> dict:
 
 def test_threads_write_and_read_together_and_every_reader_sees_whole_moments(tmp_path):
     ledger = SqliteLedger(tmp_path / "l", clock=FakeClock(), keep_events=10_000)
+    ledger._writer.execute("PRAGMA synchronous = OFF")
     done = threading.Event()
 
     def write(writer: int) -> None:

@@ -42,6 +42,7 @@ class Stage:
         self.root.mkdir()
         self.clock = FakeClock()
         self.ledger = SqliteLedger(root / "ledger.sqlite3", clock=self.clock, keep_events=100_000)
+        self.ledger._writer.execute("PRAGMA synchronous = OFF")  # the disk is tried elsewhere
         self.room = 1000
         self.offered: list[str] = []
         self.now_ns = 1_700_000_000_000_000_000
