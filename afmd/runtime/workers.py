@@ -34,7 +34,8 @@ class Repairs(Protocol):
 class Workers:
     """``count`` threads; ``offer`` a scan, and it comes to an end. Safe from any thread.
 
-    ``on_room`` is called when a line that was full has room again; whoever fills it may set it before ``start``.
+    ``done`` counts the pieces of work that came to an end. ``on_room`` is called when a line that was full has room
+    again; whoever fills it may set it before ``start``.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Workers:
         self._unfinished: deque[Unfinished] = deque()
         self._held: set[str] = set()
         self._busy = 0
+        self.done = 0
         self._draining = False
         self._changed = threading.Condition()
         self._threads = [
@@ -157,4 +159,5 @@ class Workers:
             if all(rest.entry.scan_id != scan_id for rest in self._unfinished):
                 self._held.discard(scan_id)
             self._busy -= 1
+            self.done += 1
             self._changed.notify_all()
