@@ -55,13 +55,18 @@ def assemble(heights: Heights, probability: NDArray[np.float32], params: Params)
 def spikes(heights: Heights, *, win: int, lam: float) -> Mask:
     """Return True where a pixel is further than ``lam`` robust σ from the median of its ``win`` × ``win`` window.
 
-    σ is 1.4826 MAD of the difference over the whole frame (paper A, Table 1, step 2). ``lam`` 0 finds none.
+    σ is 1.4826 MAD of that difference in the window, and at least that of the whole frame: on rough ground a grain's
+    edge is no spike, on flat ground rounding is none (paper A, Table 1, step 2). ``lam`` 0 finds none.
     """
     if lam == 0 or min(heights.shape) < 2:
         return np.zeros(heights.shape, dtype=bool)
     apart = np.abs(heights - local_median(heights, win))
-    sigma = 1.4826 * float(np.median(apart))
-    return apart > lam * sigma if sigma > 0 else np.zeros(heights.shape, dtype=bool)
+    frame = float(np.median(apart))
+    if frame == 0:
+        return np.zeros(heights.shape, dtype=bool)
+    limit = np.maximum(local_median(apart, win), np.float32(frame))
+    limit *= np.float32(1.4826 * lam)
+    return np.asarray(apart > limit)
 
 
 def local_median(heights: Heights, win: int) -> Heights:
