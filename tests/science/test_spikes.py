@@ -8,11 +8,11 @@ from afmd.science.mask import spikes
 
 
 def rough(rows=96, cols=128, seed=1):
-    """Flat ground with 0.1 nm noise on the left, grains of 20 nm on the right."""
+    """Flat ground with 0.1 nm noise on the left that turns into grains of 20 nm on the right."""
     rng = np.random.default_rng(seed)
     heights = rng.normal(0, 0.1, (rows, cols))
     r, c = np.mgrid[:rows, :cols]
-    heights[:, cols // 2 :] += (10 * np.sin(r / 3.0) * np.cos(c / 3.0))[:, cols // 2 :]
+    heights += 10 * np.sin(r / 3.0) * np.cos(c / 3.0) * np.clip((c - cols / 2) / 20, 0, 1)
     return heights.astype(np.float32)
 
 
