@@ -32,7 +32,7 @@ class Capture(_Table):
     """The folder that the microscope writes to."""
 
     folder: Named = Path("capture")
-    patterns: tuple[str, ...] = ("*.[0-9][0-9][0-9]", "*.spm", "*.di", "*.txt")
+    patterns: Annotated[tuple[str, ...], Field(min_length=1)] = ("*.[0-9][0-9][0-9]", "*.spm", "*.di", "*.txt")
     subfolders: bool = True
     settle_s: Seconds = 2.0
     stalled_s: Seconds = 600.0

@@ -61,6 +61,7 @@ def test_a_file_saved_by_notepad_with_a_byte_order_mark_is_read(tmp_path: Path) 
         ({"capture": {"settle_s": float("nan")}}, "capture.settle_s"),
         ({"capture": {"settle_s": float("inf")}}, "capture.settle_s"),
         ({"capture": {"folder": ""}}, "capture.folder"),
+        ({"capture": {"patterns": []}}, "capture.patterns"),
         ({"capture": 3}, "capture"),
         ({"kapture": {}}, "kapture"),
         ({"server": {"port": 70000}}, "server.port"),

@@ -2,7 +2,9 @@
 
 import argparse
 
-from afmd.cli.screen import out, print_json, table
+from rich.markup import escape
+
+from afmd.cli.screen import err, out, print_json, table
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -13,7 +15,10 @@ def run(arguments: argparse.Namespace) -> int:
     found = compose.backends(asked)
     rows = [("classifier", found.classifier.backend), ("segmenter", found.segmenter.backend)]
     if arguments.json:
-        print_json({task: {"name": b.name, "version": b.version} for task, b in rows})
-    else:
-        out().print(table("Models", ["task", "backend", "version"], [[task, b.name, b.version] for task, b in rows]))
+        told = {task: {"name": b.name, "version": b.version} for task, b in rows}
+        print_json({**told, "remarks": found.remarks})
+        return 0
+    out().print(table("Models", ["task", "backend", "version"], [[task, b.name, b.version] for task, b in rows]))
+    for remark in found.remarks:
+        err().print(f"[yellow]rules stand in:[/] {escape(remark)}")
     return 0

@@ -1,6 +1,7 @@
 """The daemon's life: growing files, the drain, the power cut, the second daemon, the neighbours."""
 
 import signal
+import socket
 import sqlite3
 import sys
 import urllib.request
@@ -55,7 +56,8 @@ def test_a_signal_ends_it_in_peace(make_lab: MakeLab, name: str) -> None:
         psutil.Process(lab.daemon.pid).send_signal(getattr(signal, name))
 
     assert lab.daemon.wait(limit_s=PATIENCE_S) == 0
-    assert [line["event"] for line in lab.daemon.lines[-2:]] == ["daemon.draining", "daemon.stopped"]
+    told = [line["event"] for line in lab.daemon.lines if line["event"].startswith("daemon.")]
+    assert told == ["daemon.ready", "daemon.draining", "daemon.stopped"]
 
 
 def test_a_drain_finishes_the_scan_in_hand_and_the_next_start_does_the_rest(make_lab: MakeLab) -> None:
@@ -159,6 +161,24 @@ def test_an_output_root_inside_the_capture_folder_is_refused(tmp_path: Path) -> 
     with DaemonProcess(tmp_path / "service.toml") as daemon:
         assert daemon.wait(limit_s=PATIENCE_S) == 4
         assert any("lies inside" in str(line.get("text")) for line in daemon.lines)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
+def test_systemd_hears_ready_alive_and_stopping(
+    make_lab: MakeLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(PATIENCE_S)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        lab = make_lab()
+        heard = [systemd.recv(4096).split(b"\n")[0] for _ in range(2)]
+        assert lab.stop() == 0
+        while heard[-1] != b"STOPPING=1":
+            heard.append(systemd.recv(4096).split(b"\n")[0])
+
+    assert heard[:2] == [b"READY=1", b"WATCHDOG=1"]
+    assert heard.count(b"STOPPING=1") == 1
 
 
 def test_it_gives_way_to_its_neighbours(shared_lab: Lab) -> None:
