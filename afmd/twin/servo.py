@@ -5,8 +5,8 @@ Rule: one pixel is one time step, and all lines advance together; a line's state
 The gap between tip and surface sets the steady oscillation amplitude, which saturates: at ``free_nm`` above the set
 point when the tip has lost the surface (A0 - A_set), at ``-engaged_nm`` when it is pressed down (A = 0). The
 cantilever follows with a lag; a PI controller on the amplitude error drives the piezo, which has a lag of its own.
-Lost contact therefore falls at the constant rate integral × ``free_nm``: parachuting (Sulchek et al. 2002; Butt,
-Cappella & Kappl 2005). Too much gain against the lags rings (Schitter et al. 2007).
+Lost contact therefore falls at the constant rate integral × ``free_nm``: parachuting (Sulchek et al. 2002; Kodera
+et al. 2006). Too much gain against the lags rings (Schitter et al. 2007).
 """
 
 from dataclasses import dataclass

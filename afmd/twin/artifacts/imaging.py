@@ -104,14 +104,14 @@ def start_drift(draw: Draw, scene: Scene, paths: Heights) -> Spoilt:
     """
     rows, cols = paths.shape[1:]
     decay = np.exp(-np.arange(rows) / (scene.share(draw, "length_share", 0.02, 0.25) * rows))
-    sideways = draw.log("sideways_share", 0.15, 0.9) * scene.grid.margin_cols * draw.rng.choice([-1, 1])
+    sideways = draw.log("sideways_share", 0.03, 0.5) * scene.grid.margin_cols * draw.rng.choice([-1, 1])
     index = np.clip(np.arange(cols)[None, :] + sideways * decay[:, None], 0, cols - 1)
     whole = np.minimum(index.astype(np.int64), cols - 2)
     part = index - whole
     moved = [np.take_along_axis(p, whole, 1) * (1 - part) + np.take_along_axis(p, whole + 1, 1) * part for p in paths]
     height = scene.amplitude(draw) * draw.rng.choice([-1, 1]) * decay
-    tilt = draw.log("tilt", 0.3, 2.0) * draw.rng.choice([-1, 1]) * np.linspace(-1, 1, cols)
-    return Spoilt(np.stack(moved) + height[:, None] * tilt, offsets=height * draw.uniform("rise", 0.0, 2.0))
+    tilt = draw.log("tilt", 0.6, 2.0) * draw.rng.choice([-1, 1]) * np.linspace(-1, 1, cols)
+    return Spoilt(np.stack(moved) + height[:, None] * tilt, offsets=height * draw.uniform("rise", 0.3, 3.0))
 
 
 def saturation(draw: Draw, scene: Scene, heights: Heights) -> Spoilt:
