@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from afmd.domain.events import Entry, State
+from afmd.domain.events import HAS_RESULTS, Entry, State
 from afmd.domain.ports import Ledger, Results
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
-from afmd.errors import AfmdError, LedgerError, NotFound, StorageError
+from afmd.errors import AfmdError, CannotLevel, InvalidInput, LedgerError, NotFound, ScanError, StorageError
 from afmd.runtime import facts
 from afmd.runtime.progress import Progress
 from afmd.runtime.resumption import give_up_further_repair
@@ -27,6 +27,9 @@ from afmd.telemetry.metrics import Metrics
 
 PICK_UP = frozenset({State.READ, State.RESTORED, State.REPORTED, State.FAILED})
 """States of a scan that was in hand when something ended; work on it begins anew."""
+
+FILE_AT_FAULT = (ScanError, CannotLevel, InvalidInput)
+"""Errors that say that the file, and not afmd or the machine, stands in the way."""
 
 log = logger("runtime")
 
@@ -192,7 +195,7 @@ class Repairer:
         if isinstance(error, StorageError | OSError):
             tries = int(entry.facts.get("retries", 0)) + 1
             end, learnt = State.FAILED, {"retry": True, "retries": tries, "attempts": 0}
-        elif isinstance(error, AfmdError) and error.exit_status != AfmdError.exit_status:
+        elif isinstance(error, FILE_AT_FAULT) and entry.state not in HAS_RESULTS:
             end, learnt = State.REFUSED, {}
         else:
             log.error("scan.broke", scan=entry.name, id=entry.scan_id, exc_info=error)

@@ -14,7 +14,7 @@ from afmd.domain.events import Entry, Event, Fingerprint, State
 from afmd.domain.ports import StoredArray
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Channel, Direction, Scan
-from afmd.errors import CannotLevel, LedgerError, StorageError
+from afmd.errors import CannotLevel, LedgerError, ModelError, StorageError
 from afmd.files.disk import load_bytes
 from afmd.files.ledger import SqliteLedger
 from afmd.files.nanoscope import decode, encode
@@ -229,6 +229,26 @@ def test_pictures_that_fail_are_made_again_as_the_same_repair(house: House, imag
     assert house.story(scan_id)[-1] is State.COMPLETE
     assert house.results.finished == [(scan_id, 1)]
     assert len(house.ledger.repairs(scan_id)) == 1
+
+
+def test_a_model_that_breaks_is_our_fault_not_the_files(house: House, image: bytes) -> None:
+    def breaks(scan: Scan) -> Restoration:
+        raise ModelError("weights", why="changed", mend="Install again")
+
+    house.restore = breaks
+    scan_id = house.settled("a.spm", image)
+    house.work(scan_id)
+
+    assert house.story(scan_id)[-1] is State.FAILED
+    assert (house.facts(scan_id)["reason"], house.facts(scan_id)["retry"]) == ("MODEL_ERROR", False)
+
+
+def test_a_scan_that_has_results_is_not_refused_any_more(house: House, image: bytes) -> None:
+    house.results.finish_raises = CannotLevel("panels", why="no ground", mend="None")
+    scan_id = house.settled("a.spm", image)
+    house.work(scan_id)
+
+    assert house.story(scan_id)[-2:] == [State.RESTORED, State.FAILED]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("by nought"), MemoryError(), AssertionError("never")])
