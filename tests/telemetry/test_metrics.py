@@ -2,29 +2,14 @@
 
 import socket
 import urllib.request
-from datetime import UTC, datetime
 
 import pytest
+from fake_status import FakeStatusSource
 from prometheus_client.parser import text_string_to_metric_families
 
 from afmd.domain.events import State
-from afmd.domain.findings import Backend
-from afmd.domain.ports import Status
 from afmd.errors import AlreadyRunning
 from afmd.telemetry.metrics import Metrics, MetricsServer
-
-
-class FakeStatusSource:
-    def __init__(self) -> None:
-        self.revision = 0
-
-    def status(self) -> Status:
-        return Status(
-            version="1", started=datetime(2024, 1, 1, tzinfo=UTC), draining=False, capture_folder="c",
-            capture_reachable=True, output_root="o", disk_free_bytes=10**12, queue=3, queue_limit=9, workers=2,
-            workers_busy=1, revision=self.revision, counts={State.COMPLETE: 5}, classifier=Backend("rules", "1"),
-            segmenter=Backend("rules", "1"), last_error="",
-        )  # fmt: skip
 
 
 def scraped(port: int) -> dict[tuple[str, str], float]:
