@@ -3,7 +3,7 @@
 Rule: a scan with a fault is recorded twice with the same noise, with and without it; the difference *is* the artefact.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from afmd.twin.saving import File, saved
 
 VISIBLE_SHARE, VISIBLE_OVER_NOISE, VISIBLE_OVER_RELIEF = 0.01, 3.0, 0.05
 NEGLIGIBLE_SHARE = 1e-3
-"""Where fewer pixels than this moved, the scan is good, whatever was intended."""
+"""Where fewer pixels moved, the scan is good, whatever had been intended; a blemish that moves more is left out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +67,8 @@ def simulate(seed: int, *, shape: tuple[int, int] | None = None, recipe: Recipe 
     microscope = mounted(streams, prepared(streams, plan), (plan.rows, plan.cols))
     clean = recorded(microscope, streams, ())
     frame = recorded(microscope, streams, plan.faults) if plan.faults else clean
+    if plan.good and _moved_share(microscope, frame, clean) >= NEGLIGIBLE_SHARE:
+        plan, frame = replace(plan, faults=()), clean
     leading = _leading(microscope, streams, plan, clean)
     return _Result(microscope, streams, plan, clean, frame).assembled(leading)
 
@@ -79,8 +81,12 @@ def _leading(microscope: Microscope, streams: Streams, plan: Plan, clean: Frame)
     weight = {}
     for label in classes:
         alone = recorded(microscope, streams, [fault for fault in plan.faults if KINDS[fault.kind] is label])
-        weight[label] = _salience(microscope, _moved(alone, clean).max(axis=0))
+        weight[label] = _salience(microscope, _moved(alone, clean)[microscope.own])
     return max(classes, key=lambda label: weight[label])
+
+
+def _moved_share(microscope: Microscope, frame: Frame, clean: Frame) -> float:
+    return float((_moved(frame, clean)[microscope.own] > microscope.scene.threshold_nm).mean())
 
 
 def _salience(microscope: Microscope, moved: Heights) -> float:

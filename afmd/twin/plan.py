@@ -13,26 +13,30 @@ from afmd.twin.draw import Draw
 from afmd.twin.recipe import KINDS, Recipe
 
 MIN_SIDE, MAX_SIDE = 32, 4096
-BLEMISH_SEVERITY = 0.25
+BLEMISH_SEVERITY, BLEMISH_EXTENT = 0.4, -0.6
+"""As high as a real fault, but so rare that the scan stays good."""
+
 OTHER_CLASS_SHARE = 0.4
 """A companion of another class has at most this share of the leader's severity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that will go wrong, and how badly, 0..1."""
+    """One thing that will go wrong: how badly, 0..1, and over how much of the frame, on the same scale."""
 
     kind: str
     severity: float
+    extent: float
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Size of the frame, family of the sample, and the faults, the leading one first."""
+    """Size of the frame, family of the sample, and the faults, leading one first: in a good scan a blemish at most."""
 
     rows: int
     cols: int
     surface: str
+    good: bool
     faults: tuple[Fault, ...]
 
 
@@ -66,26 +70,30 @@ def planned(streams: Streams, shape: tuple[int, int] | None) -> Plan:
             "shape", why=f"{rows} × {cols} is not within {MIN_SIDE}..{MAX_SIDE}", mend="Give another", field="shape"
         )
     surface = draw.choice("surface", *zip(*recipe.surfaces, strict=True))
-    faults = _blemish(draw, recipe) if draw.chance("good", recipe.good) else _troubles(draw, recipe)
-    return Plan(rows, cols, surface, faults)
+    good = draw.chance("good", recipe.good)
+    return Plan(rows, cols, surface, good, _blemish(draw, recipe) if good else _troubles(draw, recipe))
 
 
 def _blemish(draw: Draw, recipe: Recipe) -> tuple[Fault, ...]:
     if not draw.chance("blemished", recipe.blemish):
         return ()
     kinds = [kind for kind in ("spike", "scar") if kind in dict(recipe.kinds)]
-    return (Fault(draw.choice("blemish", kinds), BLEMISH_SEVERITY),) if kinds else ()
+    return (Fault(draw.choice("blemish", kinds), BLEMISH_SEVERITY, BLEMISH_EXTENT),) if kinds else ()
 
 
 def _troubles(draw: Draw, recipe: Recipe) -> tuple[Fault, ...]:
     names, weights = zip(*recipe.kinds, strict=True)
-    leader = Fault(draw.choice("kind_1", names, weights), draw.uniform("severity_1", *recipe.severity))
-    faults = [leader]
+    faults = [_fault(draw.choice("kind_1", names, weights), draw.uniform("severity_1", *recipe.severity))]
     for number in (2, 3):
         if draw.rng.random() >= recipe.companion:
             break
         kind = draw.choice(f"kind_{number}", names, weights)
         if kind not in (fault.kind for fault in faults):
-            most = leader.severity * (1.0 if KINDS[kind] is KINDS[leader.kind] else OTHER_CLASS_SHARE)
-            faults.append(Fault(kind, draw.uniform(f"severity_{number}", 0.0, most)))
+            same = KINDS[kind] is KINDS[faults[0].kind]
+            most = faults[0].severity * (1.0 if same else OTHER_CLASS_SHARE)
+            faults.append(_fault(kind, draw.uniform(f"severity_{number}", 0.0, most)))
     return tuple(faults)
+
+
+def _fault(kind: str, severity: float) -> Fault:
+    return Fault(kind, severity, extent=severity)

@@ -67,7 +67,7 @@ class Recipe:
 
     ``surfaces``, ``kinds``: names with weights. ``good``: share of scans without an artefact. ``companion``: chance
     that a further artefact joins (up to two; one of another class stays far weaker, so that the class holds).
-    ``blemish``: chance that a good scan has a speck too small to spoil it (under 0.2 % of the pixels).
+    ``blemish``: chance that a good scan has a speck too small to spoil it (under 0.1 % of the pixels).
     ``severity``: range of the strength, 0 = hardly above the noise, 1 = as high as the relief.
     ``shapes``: sizes to draw from. ``bands``: the quantiles that continuous parameters may take (see ``draw``).
     ``stream``: separates the seeds of recipes that share numbers.
@@ -140,7 +140,7 @@ EVALUATION = Recipe(
     bands=((0.0, 0.08), (0.38, 0.46), (0.92, 1.0)),
     stream=2,
 )  # fmt: skip
-"""Surfaces, sizes and parameter ranges that ``TRAINING`` never draws: a hole in its ranges, and beyond both ends."""
+"""Surfaces and parameter ranges that ``TRAINING`` never draws: a hole in its ranges, and beyond both ends."""
 
 EVERYTHING = replace(TRAINING, surfaces=TRAINING.surfaces + EVALUATION.surfaces, bands=WHOLE, stream=3)
 """All surfaces and whole ranges: for a model that is to be shipped, once the honest figures are known."""

@@ -70,7 +70,7 @@ def mounted(streams: Streams, sample: Sample, shape: tuple[int, int]) -> Microsc
     scene = Scene(
         grid=grid, surface=sample.heights, imaged=imaged, feature=sample.feature, tip=tip,
         loop=_tuned(draw, grid.row_cropped(imaged), noise_nm=wanted), relief_nm=relief, noise_nm=wanted,
-        line_s=line_s, severity=0.0,
+        line_s=line_s, severity=0.0, extent=0.0,
     )  # fmt: skip
     field = scanner_field(
         streams.draw("scanner"), shape, relief_nm=relief, noise_nm=wanted, frame_nm=grid.frame_nm
@@ -112,14 +112,15 @@ class _Stages:
 
     def __init__(self, scene: Scene, streams: Streams, faults: Sequence[Fault]) -> None:
         self.scene = scene
-        self.faults = [(FAULTS[fault.kind], fault.severity, streams.draw(fault.kind)) for fault in faults]
+        self.faults = [(fault, streams.draw(fault.kind)) for fault in faults]
         self.envelope = np.zeros(scene.shape)
         self.offsets = np.zeros(scene.shape[0])
 
     def passed(self, stage: Stage, values: Any) -> Any:
-        for kind, severity, draw in self.faults:
-            if kind.stage is stage:
-                values = self._noted(kind.act(draw, replace(self.scene, severity=severity), values))
+        for fault, draw in self.faults:
+            if FAULTS[fault.kind].stage is stage:
+                scene = replace(self.scene, severity=fault.severity, extent=fault.extent)
+                values = self._noted(FAULTS[fault.kind].act(draw, scene, values))
         return values
 
     def _noted(self, result: Any) -> Any:

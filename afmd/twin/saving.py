@@ -83,7 +83,7 @@ def _subtracted(draw: Draw, heights: Heights) -> Heights:
     _, rows, cols = heights.shape
     across = np.linspace(-1, 1, cols)
     means = heights.mean(axis=2, keepdims=True)
-    slopes = (heights @ across)[..., None] / (across @ across) * across
+    slopes = (heights * across).sum(axis=2, keepdims=True) / (across**2).sum() * across
     if how == "line_0":
         return np.broadcast_to(means, heights.shape)
     if how == "line_1":
@@ -91,7 +91,7 @@ def _subtracted(draw: Draw, heights: Heights) -> Heights:
     if how == "offset":
         return np.broadcast_to(means.mean(axis=1, keepdims=True), heights.shape)
     down = np.linspace(-1, 1, rows)[:, None]
-    tilt = (means[..., 0] @ down[:, 0] / (down[:, 0] @ down[:, 0]))[:, None, None]
+    tilt = (means * down).sum(axis=1, keepdims=True) / (down**2).sum()
     return np.asarray(means.mean(axis=1, keepdims=True) + slopes.mean(axis=1, keepdims=True) + tilt * down)
 
 

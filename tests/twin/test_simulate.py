@@ -1,7 +1,10 @@
 """One simulated scan: repeatable, in sensible units, and true about itself."""
 
+import hashlib
 import json
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +77,24 @@ def test_a_scan_without_faults_is_good_everywhere():
         assert not one.displacement.any()
 
 
+def test_a_blemish_is_a_real_fault_too_small_to_spoil_the_scan():
+    recipe = replace(EVERYTHING.all_good(), blemish=1.0)
+    found = [simulate(seed, shape=(256, 256), recipe=recipe) for seed in range(12)]
+
+    assert {one.label for one in found} == {Label.GOOD}
+    assert max(one.artifact.mean() for one in found) < 0.001
+    assert sum(one.artifact.any() for one in found) >= 8
+
+
+def test_the_same_scan_comes_out_of_another_process():
+    told = (
+        "import hashlib, afmd.twin as t; print(hashlib.sha256(t.simulate(21, shape=(64, 96)).scan.heights).hexdigest())"
+    )
+    other = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout.strip()
+
+    assert other == hashlib.sha256(simulate(21, shape=(64, 96)).scan.heights).hexdigest()
+
+
 def test_where_two_classes_meet_the_more_salient_one_gives_the_label():
     recipe = replace(EVERYTHING, good=0.0, companion=1.0, kinds=(("ripple", 1.0), ("scar", 1.0)), severity=(0.7, 1.0))
     one = next(one for one in (simulate(s, shape=SHAPE, recipe=recipe) for s in range(40)) if len(one.kinds) == 2)
@@ -121,9 +142,9 @@ def test_heights_stand_on_the_steps_of_the_converter():
 
 def test_a_kind_left_out_never_comes_back_as_a_blemish():
     recipe = replace(EVERYTHING.without("spike"), good=1.0, blemish=1.0)
-    faults = [f["kind"] for s in range(12) for f in simulate(s, shape=(48, 48), recipe=recipe).parameters["faults"]]
+    plans = [simulate(seed, shape=(48, 48), recipe=recipe).parameters["plan"] for seed in range(12)]
 
-    assert set(faults) == {"scar"}
+    assert {plan["blemish"] for plan in plans} == {"scar"}
 
 
 def test_training_and_evaluation_share_no_surface():

@@ -36,7 +36,7 @@ class Scene:
 
     ``surface``, ``imaged``: (rows, cols) with margin, nm, before and after the good tip. ``feature``: the same shape.
     ``relief_nm``: the 0.5-99.5 percentile span of what is imaged. ``noise_nm``: pixel-to-pixel noise. ``line_s``: time
-    of one line there and back. ``severity``: 0..1.
+    of one line there and back. ``severity``: 0..1. ``extent``: the same for how much of the frame is touched.
     """
 
     grid: Grid
@@ -49,6 +49,7 @@ class Scene:
     noise_nm: float
     line_s: float
     severity: float
+    extent: float
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -66,9 +67,10 @@ class Scene:
         return draw.log("strength", 0.7, 1.4) * self._kept(draw, name, float(faint * (strong / faint) ** self.severity))
 
     def share(self, draw: Draw, name: str, low: float, high: float) -> float:
-        """A share that grows with severity, even in the logarithm, times a draw between 1/2 and 2."""
-        middle = float(low * (high / low) ** self.severity)
-        return self._kept(draw, name, float(np.clip(middle * draw.log(f"{name}_spread", 0.5, 2.0), low, high)))
+        """A share that grows with the extent, even in the logarithm, times a draw between 1/2 and 2."""
+        middle = float(low * (high / low) ** self.extent)
+        value = np.clip(middle * draw.log(f"{name}_spread", 0.5, 2.0), min(low, middle), high)
+        return self._kept(draw, name, float(value))
 
     def gate(self, draw: Draw, *, whole: float) -> NDArray[np.float64]:
         """A smooth envelope over the lines, (rows,), 0..1: with chance ``whole`` all of them, else one stretch."""
