@@ -51,17 +51,21 @@ class Canvas:
         self._mirror_border()
 
     def index(self, place: Places, which: NDArray[np.intp], origin: NDArray[np.intp], edges: Edges) -> NDArray[np.intp]:
-        """Return where the points lie that some members of a place rest on, (members, points)."""
+        """Return where the points lie that some members of a place rest on, (members, points).
+
+        Weights hold for the nearer edge of each axis being upwards and leftwards: other pixels see mirror images.
+        """
         at, kind = place.members[which], place.kind[which]
         away, aside = np.array(place.cluster).T
         step = place.step[:, None]
         parts = []
         for edge in place.edges:
             along, beside = (self.stride, 1) if edge < 2 else (1, self.stride)
-            ways = np.stack([(aside * beside - away * along) * step, (aside * beside + away * along) * step])
-            sign = edges.sign[edge, at]
+            out, side = away * step * along, aside * step * beside
+            ways = np.stack([side - out, side + out, -side - out, -side + out])
+            sign, mirrored = edges.sign[edge, at], edges.sign[0 if edge >= 2 else 2, at] > 0
             root = origin + (sign * np.intp(along)) * edges.distance[edge, at]
-            parts.append(root[:, None] + ways[(sign > 0).view(np.int8), kind])
+            parts.append(root[:, None] + ways[(sign > 0) + 2 * mirrored, kind])
         return np.concatenate(parts, axis=1)
 
     def _mirror_border(self) -> None:
