@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 
-TINY = float(np.finfo(np.float32).tiny)
+TINY = 1e-12
+"""Below any height difference in nm that a microscope could tell; its inverse squared still fits float32."""
+
+HALF_NORMAL = ((0.25, 0.31863936), (0.5, 0.67448975), (0.75, 1.15034938), (0.95, 1.95996398))
+"""Quantiles of |x| for a normal x of σ = 1."""
 
 SIGMA_PER_MAD = 1.482602218505602
 """Standard deviation of a normal distribution in units of its median absolute deviation."""
@@ -21,6 +25,12 @@ def mad_sigma(values: Floats, *, centre: float | None = None) -> float:
         return 0.0
     middle = float(np.median(values)) if centre is None else centre
     return SIGMA_PER_MAD * float(np.median(np.abs(values - middle)))
+
+
+def middle(values: Floats) -> float:
+    """Return the upper median of ``values`` (any shape, at least one): a few µs where NumPy's median takes fifty."""
+    half = values.size // 2
+    return float(np.partition(values, half, axis=None)[half])
 
 
 def line_median(values: Floats, trusted: Bools | None = None) -> NDArray[np.float64]:
@@ -94,7 +104,8 @@ def tukey(residual: Floats, *, sigma: float, cutoff: float = 4.685) -> NDArray[n
 def narrow_sigma(values: Floats, votes: Floats | None = None, *, most: int = 12_000) -> float:
     """Return σ of the narrow core around 0, from the quartile of |values|: right even when 70 % lie far out.
 
-    ``votes``: values without a vote do not count. At most about ``most`` of them are looked at. 0 for none.
+    Where so many values are 0 (coarsely digitised heights) a higher quantile speaks. ``votes``: values without a vote
+    do not count. At most about ``most`` of them are looked at. 0 where nearly all are 0, or none counts.
     """
     step = max(1, values.size // most) | 1
     near = np.abs(values.ravel()[::step])
@@ -102,8 +113,12 @@ def narrow_sigma(values: Floats, votes: Floats | None = None, *, most: int = 12_
         near = near[votes.ravel()[::step] > 0]
     if near.size == 0:
         return 0.0
-    quartile = near.size // 4
-    return float(np.partition(near, quartile)[quartile]) / 0.31863936396437514
+    near.sort()
+    for share, sigmas in HALF_NORMAL:
+        value = float(near[int(share * near.size)])
+        if value > 0:
+            return value / sigmas
+    return 0.0
 
 
 def shorth(values: Floats, votes: Floats, *, share: float = 0.35) -> NDArray[np.float32]:
@@ -111,8 +126,11 @@ def shorth(values: Floats, votes: Floats, *, share: float = 0.35) -> NDArray[np.
 
     (Andrews et al. 1972; the shortest half made shorter, since ground may be a minority of a line.)
     """
-    ranked = np.sort(np.where(votes > 0, values, np.float32(np.inf)), axis=1)
-    count = np.count_nonzero(votes, axis=1)
+    trusted = votes > 0
+    if trusted.all():
+        return _shorth_of_all(np.sort(values, axis=1), share)
+    ranked = np.sort(np.where(trusted, values, np.float32(np.inf)), axis=1)
+    count = np.count_nonzero(trusted, axis=1)
     span = np.maximum((share * count).astype(np.intp), 1)
     columns = ranked.shape[1]
     last = np.minimum(np.arange(columns)[None, :] + span[:, None], columns - 1)
@@ -122,3 +140,9 @@ def shorth(values: Floats, votes: Floats, *, share: float = 0.35) -> NDArray[np.
     width[np.arange(columns)[None, :] + span[:, None] >= np.maximum(count, 2)[:, None]] = np.inf
     middle = np.minimum(width.argmin(axis=1) + span // 2, np.maximum(count - 1, 0))
     return np.where(count > 0, ranked[np.arange(len(values)), middle], np.float32(0))
+
+
+def _shorth_of_all(ranked: Floats, share: float) -> NDArray[np.float32]:
+    span = min(max(int(share * ranked.shape[1]), 1), ranked.shape[1] - 1)
+    first = (ranked[:, span:] - ranked[:, : ranked.shape[1] - span]).argmin(axis=1)
+    return ranked[np.arange(len(ranked)), first + span // 2].astype(np.float32)

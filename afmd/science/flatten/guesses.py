@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.science.flatten.plateaus import first_guess
-from afmd.science.flatten.substrate import find_substrate
+from afmd.science.flatten.substrate import MOST_PIXELS, Substrate, find_substrate, span_of
 from afmd.science.flatten.thinned import Floats, Thinned
 from afmd.science.robust import TINY, line_median, narrow_sigma
 
@@ -30,11 +30,13 @@ class Guess(NamedTuple):
     offsets: Doubles
 
 
-def best_guess(frame: Thinned, basis: Doubles) -> Guess:
-    """Return the guess that leaves the tidier surface. ``basis``: (columns, order)."""
+def best_guess(frame: Thinned, basis: Doubles) -> tuple[Guess, Substrate]:
+    """Return the guess that leaves the tidier surface, and that surface's levels. ``basis``: (columns, order)."""
     plateau, plain = Guess(*first_guess(frame, basis)), plain_guess(frame, basis)
     ours, theirs = disorder(frame, basis, plateau), disorder(frame, basis, plain)
-    return plateau if ours.total <= theirs.total or theirs.slopes - ours.slopes > PLATEAUS_SURE else plain
+    if ours.total <= theirs.total or theirs.slopes - ours.slopes > PLATEAUS_SURE:
+        return plateau, ours.substrate
+    return plain, theirs.substrate
 
 
 def plain_guess(frame: Thinned, basis: Doubles) -> Guess:
@@ -45,7 +47,7 @@ def plain_guess(frame: Thinned, basis: Doubles) -> Guess:
     columns = line_median(rest, None if trusted is None else np.ascontiguousarray(trusted.T))
     known = np.isfinite(columns)
     design = np.column_stack([np.ones(np.count_nonzero(known)), basis[known]])
-    shape = np.linalg.lstsq(design, columns[known], rcond=1e-6)[0][1:]
+    shape = np.asarray(np.linalg.lstsq(design, columns[known], rcond=1e-6)[0][1:], dtype=np.float64)
     return Guess(shape, _known_medians(frame.heights - (basis @ shape).astype(np.float32), trusted))
 
 
@@ -58,6 +60,7 @@ class Disorder(NamedTuple):
 
     total: float
     slopes: float
+    substrate: Substrate
 
 
 def disorder(frame: Thinned, basis: Doubles, guess: Guess) -> Disorder:
@@ -67,11 +70,11 @@ def disorder(frame: Thinned, basis: Doubles, guess: Guess) -> Disorder:
     would catch as many pixels by chance save nothing. Height differences over short distances count beside heights.
     """
     flat = frame.heights - (basis @ guess.shape).astype(np.float32) - guess.offsets[:, None].astype(np.float32)
-    trusted = frame.votes > 0
-    substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame.votes))
-    values = flat[trusted]
-    low, high = np.quantile(values[:: max(1, values.size // 20_000)], [0.003, 0.997])
-    span = max(float(high - low), TINY)
+    substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame))
+    every = max(1, flat.size // MOST_PIXELS) | 1
+    values = flat.ravel()[::every][frame.votes.ravel()[::every] > 0]
+    low, high = span_of(values)
+    span = max(high - low, TINY)
     own = substrate.levels.astype(np.float32)[substrate.nearest(values)]
     share = float(np.mean(np.abs(values - own) < 2.5 * substrate.sigma))
     count = len(substrate.levels)
@@ -79,20 +82,28 @@ def disorder(frame: Thinned, basis: Doubles, guess: Guess) -> Disorder:
     share = max(0.0, (share - chance) / (1 - chance))
     heights = share * np.log(substrate.sigma) + (1 - share) * np.log(span / count)
     slopes = [float(np.log(max(_slope(flat, frame.votes, lag), TINY))) for lag in LAGS_PX]
-    return Disorder(float(heights) + sum(slopes) / len(slopes), slopes[1])
+    return Disorder(float(heights) + sum(slopes) / len(slopes), slopes[1], substrate)
 
 
 def _slope(flat: Floats, votes: Floats, lag: int) -> float:
     """Return the usual height difference of pixels ``lag`` apart, both ways, nm."""
-    lag_down, lag_across = min(lag, len(flat) - 1), min(lag, flat.shape[1] - 1)
-    down = narrow_sigma(flat[lag_down:] - flat[:-lag_down], votes[lag_down:] * votes[:-lag_down])
-    across = narrow_sigma(flat[:, lag_across:] - flat[:, :-lag_across], votes[:, lag_across:] * votes[:, :-lag_across])
+    down, across = step_sigmas(flat, votes, lag)
     return (down + across) / 2
 
 
-def least_width(flat: Floats, votes: Floats) -> float:
-    """Return the spread of close pixels, nm: no level can be narrower."""
-    lag = min(2, len(flat) - 1)
-    across = narrow_sigma(flat[:, 1:] - flat[:, :-1], votes[:, 1:] * votes[:, :-1])
-    down = narrow_sigma(flat[lag:] - flat[:-lag], votes[lag:] * votes[:-lag])
-    return max(float(min(across, down)) / 2**0.5, 1e-6 * float(np.ptp(flat)), TINY)
+def least_width(flat: Floats, frame: Thinned) -> float:
+    """Return the spread of close pixels, nm, or what float32 can tell of such heights: no level can be narrower."""
+    down, across = step_sigmas(flat, frame.votes, 2)[0], step_sigmas(flat, frame.votes, 1)[1]
+    return max(min(down, across) / 2**0.5, 1e-6 * float(np.ptp(frame.heights)), 1e3 * TINY)
+
+
+def step_sigmas(flat: Floats, votes: Floats, lag: int) -> tuple[float, float]:
+    """Return σ of the differences of pixels ``lag`` apart (down, across), nm, from a sample of the lines."""
+    every = max(1, flat.size // MOST_PIXELS)
+    down, across = min(lag, len(flat) - 1), min(lag, flat.shape[1] - 1)
+    top, bottom = slice(None, -down, every), slice(down, None, every)
+    some, some_votes = flat[::every], votes[::every]
+    return (
+        narrow_sigma(flat[bottom] - flat[top], votes[bottom] * votes[top]),
+        narrow_sigma(some[:, across:] - some[:, :-across], some_votes[:, across:] * some_votes[:, :-across]),
+    )

@@ -16,89 +16,124 @@ from numpy.typing import NDArray
 
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
-from afmd.science.flatten.guesses import best_guess, least_width
+from afmd.science.flatten.guesses import Guess, best_guess, least_width
 from afmd.science.flatten.linesystem import Statements, compared, mean_of
 from afmd.science.flatten.shrinkage import scanner_part
-from afmd.science.flatten.substrate import find_substrate
+from afmd.science.flatten.substrate import Substrate, find_substrate
 from afmd.science.flatten.terms import Background, Ground
 from afmd.science.flatten.thinned import Floats, Thinned, thinned
 
 Doubles = NDArray[np.float64]
 
-ROUNDS = 3
+ROUNDS = 2
 HIGHEST_ORDER = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Fit:
-    """Shape coefficients along the line, one offset per line, and what the sample pretends to be an offset."""
+class Fit:
+    """``shape``: coefficients along the line, nm. ``offsets``: (lines,) nm.
+
+    ``discord``: (lines, blocks) nm, what the sample pretends to be an offset. ``rest``: (lines, columns) nm, heights
+    about their level without the scanner. ``weight``: each pixel's trust.
+    """
 
     shape: Doubles
     offsets: Doubles
     discord: Doubles
+    rest: Floats
+    weight: Floats
 
 
 def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one signature for the whole table
     """Fit the scanner's shape along the lines and each line's offset together."""
-    order = HIGHEST_ORDER
     frame = thinned(ground)
-    if len(frame.rows) < 2 or len(frame.across) <= order:
-        raise CannotLevel("joint level", why="fewer than two lines have trusted pixels", mend="Exclude less")
+    order = min(HIGHEST_ORDER, len(frame.across) - 1)
+    _enough(frame, needed=order + 2)
     basis = powers(frame.across, order)
-    shape, offsets = best_guess(frame, basis)
-    fit = _Fit(shape, offsets, np.zeros((len(offsets), 1)))
-    for _ in range(ROUNDS):
-        fit, rest, weight = _refined(frame, basis, fit)
-    kept = fit.shape * _shape_gain(fit.shape, rest, weight, frame)
+    guess, substrate = best_guess(frame, basis)
+    fit = refined(frame, basis, guess, substrate)
+    for _ in range(ROUNDS - 1):
+        flat = frame.heights - (basis @ fit.shape).astype(np.float32) - fit.offsets[:, None].astype(np.float32)
+        substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame))
+        fit = refined(frame, basis, Guess(fit.shape, fit.offsets), substrate)
+    kept = fit.shape * _shape_gain(fit, frame)
     lines = np.interp(np.arange(len(ground.heights)), frame.rows, scanner_part(fit.offsets, fit.discord))
-    cols = ground.heights.shape[1]
-    along = powers(np.linspace(-1, 1, cols), order) @ kept
-    surface = lines[:, None] + along[None, :] + frame.middle_nm
-    return Background(surface, direction="row", order=order)
+    along = powers(np.linspace(-1, 1, ground.heights.shape[1]), order) @ kept
+    surface = lines[:, None].astype(np.float32) + along[None, :].astype(np.float32)
+    return Background(surface, base_nm=frame.middle_nm, direction="row", order=order)
 
 
-def _refined(frame: Thinned, basis: Doubles, fit: _Fit) -> tuple[_Fit, Floats, Floats]:
-    """One round: find the levels of what is flattened so far, then shape and level heights, then offsets."""
-    flat = frame.heights - (basis @ fit.shape).astype(np.float32) - fit.offsets[:, None].astype(np.float32)
-    substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame.votes))
+def _enough(frame: Thinned, *, needed: int) -> None:
+    """Raise ``CannotLevel`` unless two lines, and ``needed`` pixels, are trusted."""
+    trusted = int(np.count_nonzero(frame.votes))
+    if len(frame.rows) < 2 or trusted < needed:
+        raise CannotLevel(
+            "joint level", why=f"{trusted} trusted pixels in {len(frame.rows)} lines cannot fix its unknowns",
+            mend="Scan again, or exclude less",
+        )  # fmt: skip
+
+
+def refined(frame: Thinned, basis: Doubles, guess: Guess, substrate: Substrate) -> Fit:
+    """One round: shape and level heights on what the guess leaves on the substrate's levels, then offsets."""
+    offsets = guess.offsets[:, None].astype(np.float32)
+    target = frame.heights - offsets
+    flat = target - (basis @ guess.shape).astype(np.float32)
     level = substrate.nearest(flat)
     own = substrate.levels.astype(np.float32)[level]
     weight = substrate.trust(flat - own, frame.votes)
-    target = frame.heights - fit.offsets[:, None].astype(np.float32) - own
+    target -= own
     shape, raised = _shape_and_levels(target, weight, basis, level, len(substrate.levels))
-    own += raised.astype(np.float32)[level]
-    rest = frame.heights - (basis @ shape).astype(np.float32) - own
-    system = compared(rest, weight, fit.offsets, frame.rows)
-    system.absolute(_absolute(rest, weight))
-    offsets, discord = system.solved()
-    return _Fit(shape, offsets, discord), rest - offsets[:, None].astype(np.float32), weight
+    target -= (basis @ shape).astype(np.float32)
+    target -= raised.astype(np.float32)[level]
+    system = compared(target, weight, frame.rows)
+    system.absolute(_absolute(target, weight))
+    change, discord = system.solved()
+    target -= change[:, None].astype(np.float32)
+    return Fit(shape, guess.offsets + change, discord, target, weight)
 
 
 def _shape_and_levels(
     target: Floats, weight: Floats, basis: Doubles, level: NDArray[np.intp], levels: int
 ) -> tuple[Doubles, Doubles]:
     """Return shape coefficients and how much each level must be raised (the first by 0), offsets eliminated."""
-    order, lines = basis.shape[1], len(target)
+    order = basis.shape[1]
     pulled = weight * target
-    columns = weight.sum(axis=0, dtype=np.float64)
-    size = order + levels - 1
-    gram, coupling, pull = np.zeros((size, size)), np.zeros((lines, size)), np.zeros(size)
-    gram[:order, :order] = (basis * columns[:, None]).T @ basis
-    coupling[:, :order] = weight @ basis.astype(np.float32)
-    pull[:order] = basis.T @ pulled.sum(axis=0, dtype=np.float64)
-    for number in range(1, levels):
-        here = order + number - 1
-        member = np.where(level == number, weight, np.float32(0))
-        coupling[:, here] = member.sum(axis=1)
-        gram[:order, here] = gram[here, :order] = basis.T @ member.sum(axis=0, dtype=np.float64)
-        gram[here, here] = coupling[:, here].sum()
-        pull[here] = np.einsum("ij,ij->", member, target)
-    total = weight.sum(axis=1, dtype=np.float64)
+    by_line, by_column, by_level = _sums_by_level(weight, pulled, level, levels)
+    narrow = basis.astype(np.float32)
+    coupling = np.hstack([weight @ narrow, by_line[:, 1:]])
+    cross = basis.T @ by_column[:, 1:]
+    gram = np.block(
+        [[(basis * by_column.sum(axis=1)[:, None]).T @ basis, cross], [cross.T, np.diag(by_line.sum(axis=0)[1:])]]
+    )
+    pull = np.concatenate([(pulled @ narrow).sum(axis=0, dtype=np.float64), by_level[1:]])
+    total = by_line.sum(axis=1)
     total += 1e-3 * np.median(total) + 1e-6
     schur = gram - (coupling / total[:, None]).T @ coupling
-    schur += np.eye(size) * 1e-6 * np.trace(schur) / size
+    schur += np.eye(len(schur)) * 1e-6 * np.trace(schur) / len(schur)
     found = np.linalg.solve(schur, pull - coupling.T @ (pulled.sum(axis=1) / total))
     return found[:order], np.concatenate([[0.0], found[order:]])
+
+
+def _sums_by_level(
+    weight: Floats, pulled: Floats, level: NDArray[np.intp], levels: int
+) -> tuple[Doubles, Doubles, Doubles]:
+    """Return sums of ``weight`` for each line and level, each column and level, and of ``pulled`` for each level."""
+    lines, columns = weight.shape
+    if levels == 1:
+        across = weight.sum(axis=0, dtype=np.float64)
+        return weight.sum(axis=1, dtype=np.float64)[:, None], across[:, None], np.zeros(1)
+    flat = weight.ravel()
+    line = (np.arange(lines)[:, None] * levels + level).ravel()
+    column = (np.arange(columns)[None, :] * levels + level).ravel()
+    return (
+        _counted(line, flat, lines * levels).reshape(lines, levels),
+        _counted(column, flat, columns * levels).reshape(columns, levels),
+        _counted(level.ravel(), pulled.ravel(), levels),
+    )
+
+
+def _counted(place: NDArray[np.intp], weight: Floats, size: int) -> Doubles:
+    return np.bincount(place, weight, size).astype(np.float64, copy=False)
 
 
 def powers(across: Doubles, order: int) -> Doubles:
@@ -114,12 +149,13 @@ def _absolute(rest: Floats, weight: Floats) -> Statements:
     return Statements(told.value, told.precision * (1 - alike) / (1 + alike), told.discord)
 
 
-def _shape_gain(shape: Doubles, rest: Floats, weight: Floats, frame: Thinned) -> Doubles:
+def _shape_gain(fit: Fit, frame: Thinned) -> Doubles:
     """Return how much of each coefficient is the scanner's: waves that also vary down the frame show the sample's."""
+    shape, rest, weight = fit.shape, fit.rest, fit.weight
     highest = 7
     down = np.polynomial.legendre.legvander(np.linspace(-1, 1, len(rest)), highest)
     across = np.polynomial.legendre.legvander(frame.across, highest)
-    own = down.T @ ((weight * rest) @ across)
+    own = down.T @ ((weight * rest) @ across.astype(np.float32))
     norm = (down**2).T @ (weight @ (across**2).astype(np.float32))
     mean_square = 1 / (2 * np.arange(highest + 1) + 1)
     power = (own / np.maximum(norm, 1e-9)) ** 2 * mean_square[:, None] * mean_square[None, :]

@@ -36,10 +36,11 @@ def level(
     chosen = params or Params()
     scene = _scene(heights, pixel_nm, ground=ground if chosen.mask_aware else None, weights=weights)
     found = METHODS[chosen.level](scene, chosen)
-    background = np.broadcast_to(found.surface, scene.heights.shape).astype(np.float32)
+    heights = scene.heights - np.float32(found.base_nm)
+    heights -= found.surface.astype(np.float32, copy=False)
     return Levelled(
-        heights=scene.heights - background,
-        background=background,
+        heights=heights,
+        background=scene.heights - heights,
         method=chosen.level,
         direction=found.direction,
         order=found.order,

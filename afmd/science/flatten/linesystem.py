@@ -9,13 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-from afmd.science.robust import narrow_sigma, tukey
+from afmd.science.robust import TINY, middle, narrow_sigma, tukey
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 BLOCKS = 8
-LAGS = (1, 3, 8)
+LAGS = (1, 3)
+SILENT = 1e-6
+"""How much less than usual it counts that neighbouring lines lie alike for no other reason."""
+SOLVABLE = 1e-12
+"""Least share of the greatest precision that each line needs, so that the system can be solved in float64."""
+SURE_NM = 1e-6
+"""No line is known better than this."""
 SHARP = 3.0
 """Tukey's cut-off, in σ, where a bias counts more than efficiency."""
 
@@ -41,23 +47,24 @@ def mean_of(values: Floats, weight: Floats) -> Statements:
     pulled -= weight * value[:, None]
     discord = (pulled @ _blocks(values.shape[1])).astype(np.float64)
     discord *= (BLOCKS / np.maximum(total, 1e-6))[:, None]
-    error = float(np.median((discord**2).mean(axis=1))) / BLOCKS
-    floor = 1e-12 * float(np.mean(value.astype(np.float64) ** 2)) + float(np.finfo(np.float32).tiny)
-    precision = total.astype(np.float64) / max(float(np.median(total)), 1e-6) / (error + floor)
+    squares = (discord**2).mean(axis=1)
+    error = middle(squares[total > 0]) / BLOCKS if total.any() else 0.0
+    precision = total.astype(np.float64) / max(float(total.mean()), 1e-6) / (error + SURE_NM**2)
     return Statements(value.astype(np.float64), precision, discord)
 
 
 def _blocks(columns: int) -> Floats:
     """Return (columns, BLOCKS), 1 where a column belongs to a block."""
-    return (np.arange(columns)[:, None] * BLOCKS // columns == np.arange(BLOCKS)[None, :]).astype(np.float32)
+    belongs = np.arange(columns)[:, None] * BLOCKS // columns == np.arange(BLOCKS)[None, :]
+    return np.asarray(belongs, dtype=np.float32)
 
 
 class LineSystem:
     """Banded least squares. The discords are solved with the same matrix: they show what the sample pretends."""
 
     def __init__(self, lines: int, *, reach: int) -> None:
-        self._lines, self._reach = lines, reach
-        self._band = np.zeros((reach + 1, lines))
+        self._lines, self._reach = lines, min(reach, lines - 1)
+        self._band = np.zeros((self._reach + 1, lines))
         self._pull = np.zeros((lines, 1 + BLOCKS))
 
     def difference(self, lag: int, rows: NDArray[np.intp], told: Statements) -> None:
@@ -80,27 +87,34 @@ class LineSystem:
         self._pull += told.precision[:, None] * np.column_stack([told.value, told.discord])
 
     def solved(self) -> tuple[Doubles, Doubles]:
-        """Return the (lines,) numbers and what each block contributed to their error, (lines, BLOCKS)."""
-        self._band[self._reach] += 1e-9 * self._band[self._reach].max() + float(np.finfo(np.float32).tiny)
+        """Return the (lines,) numbers and what each block contributed to their error, (lines, BLOCKS).
+
+        A line of which nothing is said lies between its neighbours.
+        """
+        least = SILENT * max(middle(self._band[self._reach]), TINY)
+        self._band[self._reach, 1:] += least
+        self._band[self._reach, :-1] += least
+        self._band[self._reach - 1, 1:] -= least
+        self._band[self._reach] += SOLVABLE * max(float(self._band[self._reach].max()), TINY)
         solution = solveh_banded(self._band, self._pull, check_finite=False)
         return solution[:, 0], solution[:, 1:]
 
 
-def compared(rest: Floats, weight: Floats, offsets: Doubles, rows: NDArray[np.intp]) -> LineSystem:
+def compared(rest: Floats, weight: Floats, rows: NDArray[np.intp]) -> LineSystem:
     """Compare each line with its neighbours near and less near, where both are trusted ground.
 
-    ``rest``: heights about their own level, nm. ``weight``: each pixel's trust. ``offsets``: what is known so far.
+    ``rest``: heights about their own level, nm, without the offsets known so far. ``weight``: each pixel's trust.
     """
-    lags = [lag for lag in LAGS if lag < len(rest)]
-    system = LineSystem(len(rest), reach=max(lags))
-    known = offsets.astype(np.float32)
-    for lag in lags:
-        step = rest[lag:] - rest[:-lag]
-        step -= (known[lag:] - known[:-lag])[:, None]
-        both = weight[lag:] * weight[:-lag]
-        both *= tukey(step, sigma=narrow_sigma(step, both), cutoff=SHARP)
-        told = mean_of(step, both)
-        system.difference(
-            lag, rows, Statements(told.value + offsets[lag:] - offsets[:-lag], told.precision, told.discord)
-        )
+    system = LineSystem(len(rest), reach=max(LAGS))
+    for lag in LAGS:
+        if lag < len(rest):
+            system.difference(lag, rows, mean_of(*steps_down(rest, weight, lag)))
     return system
+
+
+def steps_down(rest: Floats, weight: Floats, lag: int) -> tuple[Floats, Floats]:
+    """Return height differences of pixels ``lag`` lines apart, and their weight: 0 where they stand far out."""
+    step = rest[lag:] - rest[:-lag]
+    both = weight[lag:] * weight[:-lag]
+    both *= tukey(step, sigma=narrow_sigma(step, both), cutoff=SHARP)
+    return step, both

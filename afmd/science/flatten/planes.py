@@ -63,8 +63,9 @@ def three_point(ground: Ground, params: Params) -> Background:
     ``points`` names them as ``row,col; row,col; row,col``; empty takes three places near the corners.
     """
     places = _places(params.points, ground.heights.shape)
-    heights = np.array([_point_height(ground, place, params.point_radius) for place in places])
-    system = np.column_stack([np.array(places, dtype=np.float64), np.ones(3)])
+    radius = min(params.point_radius, (min(ground.heights.shape) - 1) // 4)
+    points = np.array([_around(ground, place, radius) for place in places])
+    system, heights = np.column_stack([points[:, :2], np.ones(3)]), points[:, 2]
     if abs(np.linalg.det(system)) < 0.5:
         raise InvalidInput(
             f"points {places}", why="they lie on one line", mend="Name three corners of a triangle", field="points"
@@ -90,16 +91,18 @@ def _places(points: str, shape: tuple[int, ...]) -> list[tuple[int, int]]:
     return places
 
 
-def _point_height(ground: Ground, place: tuple[int, int], radius: int) -> float:
-    """Return the mean trusted height within ``radius`` pixels of a place. Raises ``CannotLevel``."""
+def _around(ground: Ground, place: tuple[int, int], radius: int) -> tuple[float, float, float]:
+    """Return mean row, column and height of the trusted pixels within ``radius`` of a place. Raises ``CannotLevel``."""
     row, col = place
     window = slice(max(row - radius, 0), row + radius + 1), slice(max(col - radius, 0), col + radius + 1)
-    values = ground.heights[window] if ground.trusted is None else ground.heights[window][ground.trusted[window]]
-    if values.size == 0:
+    heights = ground.heights[window]
+    rows, cols = np.nonzero(np.ones(heights.shape) if ground.trusted is None else ground.trusted[window])
+    if rows.size == 0:
         raise CannotLevel(
             "three-point level", why=f"no pixel around row {row}, column {col} is trusted", mend="Name another point"
         )
-    return float(values.mean(dtype=np.float64))
+    mean_height = float(heights[rows, cols].mean(dtype=np.float64))
+    return window[0].start + float(rows.mean()), window[1].start + float(cols.mean()), mean_height
 
 
 def _tilted(ground: Ground, tilt: NDArray[np.float64]) -> NDArray[np.float64]:

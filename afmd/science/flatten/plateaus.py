@@ -10,17 +10,16 @@ Rule: nothing here asks how high a plateau is.
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.science.flatten.linesystem import BLOCKS, SHARP, LineSystem, Statements, mean_of
+from afmd.science.flatten.linesystem import BLOCKS, LAGS, SHARP, SURE_NM, LineSystem, Statements, mean_of, steps_down
 from afmd.science.flatten.thinned import Thinned
-from afmd.science.robust import mad_sigma, narrow_sigma, shorth, tukey
+from afmd.science.robust import TINY, mad_sigma, middle, narrow_sigma, shorth, tukey
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-TURNS = 3
+TURNS = 2
 REACH_PX = 3
 """A plateau pixel is level with the pixels this far to either side."""
-LAGS = (1, 3)
 FIRST_SHARE, SHARE = 1 / 64, 1 / 40
 """Distance of the two pixels whose difference tells the slope along the line, as a share of the line."""
 DOUBTED = 6.0
@@ -41,7 +40,7 @@ def first_guess(frame: Thinned, basis: Doubles) -> tuple[Doubles, Doubles]:
     for _ in range(TURNS):
         rest = bare - offsets[:, None].astype(np.float32)
         flat = plateau_votes(rest, frame.votes)
-        offsets = offsets + _offset_change(rest, flat, frame)
+        offsets = offsets + _offset_change(rest, flat, frame, offsets)
         shape = shape + _shape_change(rest, flat, basis, SHARE)
         bare = _without(frame.heights, basis, shape)
     return shape, offsets
@@ -79,7 +78,7 @@ def _most_frequent_slope(frame: Thinned, basis: Doubles) -> Doubles:
 
 def _most_frequent(steps: Floats, votes: Floats) -> Doubles:
     """Return each line's most frequent step."""
-    value = shorth(steps, votes)
+    value = shorth(steps[:, ::2], votes[:, ::2])
     rest = steps - value[:, None]
     core = narrow_sigma(rest, votes)
     for wide in (2.0, 1.0):
@@ -89,23 +88,30 @@ def _most_frequent(steps: Floats, votes: Floats) -> Doubles:
     return value.astype(np.float64)
 
 
-def _offset_change(rest: Floats, flat: Floats, frame: Thinned) -> Doubles:
+def _offset_change(rest: Floats, flat: Floats, frame: Thinned, offsets: Doubles) -> Doubles:
     """Return what must be added to the offsets so that plateaus go on from line to line.
 
-    Where steps jump (a lost line, an object as wide as the frame), the lines' own densest heights hold the parts
+    Where offsets jump (a lost line, an object as wide as the frame), the lines' own densest heights hold the parts
     together, weakly.
     """
-    system = LineSystem(len(rest), reach=min(max(LAGS), len(rest) - 1))
+    system = LineSystem(len(rest), reach=max(LAGS))
     for lag in LAGS:
         if lag < len(rest):
-            step = rest[lag:] - rest[:-lag]
-            both = flat[lag:] * flat[:-lag]
-            both *= tukey(step, sigma=narrow_sigma(step, both), cutoff=SHARP)
-            system.difference(lag, frame.rows, mean_of(step, both))
-    dense = shorth(rest, frame.votes).astype(np.float64)
-    spread = max(mad_sigma(dense), float(np.finfo(np.float32).tiny))
+            told = mean_of(*steps_down(rest, flat, lag))
+            system.difference(lag, frame.rows, _doubted(told, told.value + offsets[lag:] - offsets[:-lag]))
+    dense = shorth(rest[:, ::2], frame.votes[:, ::2]).astype(np.float64)
+    spread = max(mad_sigma(dense), SURE_NM)
     system.absolute(Statements(dense, np.full(len(dense), (WEAK * spread) ** -2), np.zeros((len(dense), BLOCKS))))
     return system.solved()[0]
+
+
+def _doubted(told: Statements, step: Doubles) -> Statements:
+    """Return the same statements, less precise where the whole step stands out of all others: it may be wrong."""
+    error = 1 / np.maximum(told.precision, TINY)
+    usual = max(mad_sigma(step), middle(error) ** 0.5)
+    apart = step - np.median(step)
+    odd = (apart / (DOUBTED * usual)) ** 4
+    return Statements(told.value, 1 / (error + apart**2 * odd / (1 + odd)), told.discord)
 
 
 def _shape_change(rest: Floats, flat: Floats, basis: Doubles, share: float) -> Doubles:

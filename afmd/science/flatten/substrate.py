@@ -14,6 +14,7 @@ Floats = NDArray[np.float32]
 
 MOST_LEVELS = 32
 FINEST_BINS = 4096
+MOST_PIXELS = 30_000
 SATURATED = 1.35
 """A level is wide enough once doubling its width gains less than this factor in pixels."""
 LEAST_SHARE = 0.3
@@ -61,18 +62,25 @@ def find_substrate(heights: Floats, votes: Floats, *, noise: float) -> Substrate
         if share > LEAST_SHARE and _share(histogram, peaks, 5 * sigma) < SATURATED * share:
             break
         sigma *= 1.4
-    return Substrate(histogram.low + (peaks + 0.5) * histogram.step, sigma)
+    return Substrate(np.asarray(histogram.low + (peaks + 0.5) * histogram.step, dtype=np.float64), sigma)
 
 
 def _histogram(heights: Floats, votes: Floats, noise: float) -> _Histogram:
-    values = heights[votes > 0]
-    values = values[:: max(1, values.size // 40_000)]
-    low, high = np.quantile(values, [0.003, 0.997])
-    low, high = float(low) - 3 * noise, float(high) + 3 * noise
+    every = max(1, heights.size // MOST_PIXELS) | 1
+    values = heights.ravel()[::every][votes.ravel()[::every] > 0]
+    low, high = span_of(values)
+    low, high = low - 3 * noise, high + 3 * noise
     bins = int(min(FINEST_BINS, max(64, (high - low) / (noise / 2))))
     step = (high - low) / bins
     at = np.clip(((values - low) / step).astype(np.intp), 0, bins - 1)
     return _Histogram(np.bincount(at, minlength=bins) / values.size, low, step)
+
+
+def span_of(values: Floats) -> tuple[float, float]:
+    """Return the heights below and above which three pixels in a thousand lie."""
+    out = int(0.003 * values.size)
+    ranked = np.partition(values, [out, values.size - 1 - out])
+    return float(ranked[out]), float(ranked[-1 - out])
 
 
 def _peaks(histogram: _Histogram, sigma: float) -> NDArray[np.intp]:

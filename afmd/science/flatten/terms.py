@@ -54,11 +54,13 @@ class Jump(NamedTuple):
 class Background:
     """What a method wants taken off.
 
-    ``surface``: nm, float, broadcastable to (rows, cols). ``direction`` and ``order``: what was really used
-    (``direction`` empty where the method knows none).
+    ``surface``: nm, float, broadcastable to (rows, cols); ``base_nm`` comes on top of it, apart so that float32 holds
+    the surface exactly enough. ``direction`` and ``order``: what was really used (``direction`` empty where the method
+    knows none).
     """
 
     surface: NDArray[np.floating]
+    base_nm: float = 0.0
     direction: str = ""
     order: int = 0
     jumps: tuple[Jump, ...] = ()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.science.flatten.terms import Ground
-from afmd.science.robust import TINY
+from afmd.science.robust import TINY, middle
 
 Floats = NDArray[np.float32]
 
@@ -42,19 +42,19 @@ def thinned(ground: Ground) -> Thinned:
     every, width = spacing(cols)
     count = (cols - width) // every + 1
     across = 2 * ((width - 1) / 2 + every * np.arange(count)) / max(cols - 1, 1) - 1
-    middle = _middle(ground)
+    centre = _middle(ground)
     if ground.trusted is None and ground.weights is None:
-        heights = _summed(ground.heights, count, every, width) * np.float32(1 / width) - np.float32(middle)
-        return Thinned(heights, np.ones_like(heights), np.arange(rows), across, middle)
+        heights = _summed(ground.heights, count, every, width) * np.float32(1 / width) - np.float32(centre)
+        return Thinned(heights, np.ones_like(heights), np.arange(rows), across, centre)
     own = ground.votes()
     votes = _summed(own, count, every, width)
-    own *= ground.heights - np.float32(middle)
+    own *= ground.heights - np.float32(centre)
     heights = _summed(own, count, every, width)
     np.divide(heights, votes, out=heights, where=votes > 0)
     votes *= np.float32(1 / max(float(votes.max()), TINY))
     share = votes.mean(axis=1)
     alive = np.flatnonzero(share > FEWEST_ALIVE * share.max())
-    return Thinned(heights[alive], votes[alive], alive, across, middle)
+    return Thinned(heights[alive], votes[alive], alive, across, centre)
 
 
 def spacing(cols: int) -> tuple[int, int]:
@@ -65,8 +65,11 @@ def spacing(cols: int) -> tuple[int, int]:
 
 def _middle(ground: Ground) -> float:
     """Return a typical trusted height, so that what follows is accurate in float32."""
-    values = ground.heights if ground.trusted is None else ground.heights[ground.trusted]
-    return float(np.median(values.ravel()[:: max(1, values.size // 4096)]))
+    every = max(1, ground.heights.size // 8192) | 1
+    values = ground.heights.ravel()[::every]
+    if ground.trusted is not None:
+        values = values[ground.trusted.ravel()[::every]]
+    return middle(values) if values.size else 0.0
 
 
 def _summed(values: Floats, count: int, every: int, width: int) -> Floats:
