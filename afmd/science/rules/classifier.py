@@ -6,7 +6,7 @@ import numpy as np
 
 from afmd.domain.findings import Backend, Classification, Label
 from afmd.domain.scan import Scan
-from afmd.science.rules.segmenter import excess
+from afmd.science.rules.evidence import HANDOVER, gathered
 from afmd.science.rules.version import VERSION
 
 
@@ -20,7 +20,9 @@ class RulesClassifier:
 
     def classify(self, scan: Scan) -> Classification:
         """Return the class of the whole scan."""
-        share = float(np.mean(excess(scan.heights, scan.retrace) > 1))
+        evidence = gathered(scan)
+        HANDOVER.put(scan, evidence)
+        share = float(np.mean(evidence.excess() > 1))
         bad = share / (share + 0.005)
         odds = {
             Label.GOOD: 1 - bad, Label.NOT_TRACKING: bad, Label.TIP_CONTAMINATION: 0.0, Label.IMAGING_ARTIFACT: 0.0,

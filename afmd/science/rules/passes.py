@@ -18,23 +18,30 @@ ALIGN_LINES = 64
 PROFILE_PX = 31
 SHIFT_LEFT = 0.35
 """What may be left of the shift after whole pixels, in px: a slope times this is no disagreement."""
-SMOOTHED = 7
+ALONG, AROUND = 5, 9
 
 
-def disagreement(heights: Plane, other: Plane) -> tuple[Plane, Plane]:
-    """Return how far ``heights`` lie above, and below, the other pass, in σ; float32 (rows, cols), 0 on the other side.
+def disagreement(heights: Plane, other: Plane) -> Plane:
+    """Return how far ``heights`` and the other pass are apart where ``heights`` is the odd one, in σ; 0 elsewhere.
 
-    Both float32 (rows, cols) in the same unit, ``other`` the opposite pass in the same orientation.
+    Both float32 (rows, cols) in the same unit, ``other`` the opposite pass in the same orientation. The odd one is the
+    pass that fits worse to the lines above and below.
     """
-    apart = heights - _shifted(other, _shift(heights, other))
+    other = _shifted(other, _shift(heights, other))
+    apart = heights - other
     apart -= np.median(apart, axis=1, keepdims=True)
     apart -= cv2.blur(np.median(apart, axis=0)[None].astype(np.float32), (PROFILE_PX, 1)).reshape(1, -1)
     slope = np.abs(np.gradient(heights, axis=1)).astype(np.float32)
     slope = np.maximum(slope, cv2.blur(slope, (5, 3)))
     tolerated = np.float32(sampled_sigma(apart)) + np.float32(SHIFT_LEFT) * slope
-    np.maximum(tolerated, np.finfo(np.float32).tiny, out=tolerated)
-    apart /= tolerated
-    return np.maximum(apart, 0), np.maximum(-apart, 0)
+    excess = np.abs(apart) / np.maximum(tolerated, np.finfo(np.float32).tiny)
+    return np.where(_oddness(heights) >= _oddness(other), excess, np.float32(0))
+
+
+def _oddness(heights: Plane) -> Plane:
+    """Return how far each pixel is from the mean of the lines around it, over some px of its own line."""
+    own, around = cv2.blur(heights, (ALONG, 1)), cv2.blur(heights, (ALONG, AROUND))
+    return np.abs(np.asarray(own - around, dtype=np.float32))
 
 
 def _shift(heights: Plane, other: Plane) -> int:

@@ -1,11 +1,15 @@
 """Streaks along the fast axis: whatever begins with a step from one line to the next and ends with the step back.
 
-Rule: a real edge is seen by several lines, because the tip rounds it; a step that two neighbouring lines share with no
-other was made by the instrument. So only lonely steps count, and only if they are undone within a share of the frame.
+Rule: a real edge is seen by several lines, because the tip rounds it; a step that no neighbouring pair of lines shares
+was made by the instrument. So only lonely steps count, only if they are undone within a share of the frame, and only if
+what lies between them stands off the level that most lines around have.
 
 Lost lines, lift-off, jumps of the z zero, scars and dragged debris are all found by this one rule, of either sign and
 of any thickness up to ``THICKEST_SHARE`` of the frame.
 """
+
+from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -14,32 +18,53 @@ from numpy.typing import NDArray
 from afmd.science.robust import SIGMA_PER_MAD, mad_sigma
 
 Plane = NDArray[np.float32]
+Index = NDArray[np.intp]
 
 RUNS = (5, 15, 45)
 """Lengths in px over which a step is averaged along the line: short ones for scars, long ones for faint lines."""
 LEAST_STEP = 3.0
-LONELY = 0.2
+LONELY = 0.5
 """A step counts where its neighbours above and below reach, with the same sign, at most this share of it."""
 LOCAL_WEIGHT = 0.5
 LOCAL_LINES = 31
 OFFSET_LIMIT = 4.0
 THICKEST_SHARE = 1 / 6
+STEPS_AHEAD = 10
+UNDONE = 0.65
+"""A streak ends where the steps since its start add up to at most this share of their largest sum."""
+STANDS_OFF = 0.3
+THICKNESSES = (2, 5, 12, 30)
+LONGER = 2
+"""A streak is so many times longer than the thickest of its class, in lines; what is not, is no streak."""
+AROUND_LINES = 31
 SAMPLE = 20_000
 _OCTAVE = 16
 _FLOOR = 2.0**-4
 
 
 def streaks(heights: Plane, run: int) -> Plane:
-    """Return how high each pixel stands above or below the lines around its streak, in σ of such steps; 0 outside.
+    """Return how strongly each pixel's streak begins and ends, in σ of such steps, float32 (rows, cols); 0 outside.
 
     ``heights``: float32 (rows, cols) in any unit. ``run``: px. A frame of fewer than three lines has no streaks.
     """
+    result = np.zeros_like(heights)
     if len(heights) < 3:
-        return np.zeros_like(heights)
-    steps = _lonely(_significance(line_steps(heights), run))
+        return result
+    mean = averaged(line_steps(heights), run)
+    sigma = np.float32(sampled_sigma(mean))
+    if sigma == 0:
+        return result
+    mean /= sigma
+    bands = _Steps.found(mean).bands(thickest=max(3, round(len(heights) * THICKEST_SHARE)), lines=len(heights))
     level = np.zeros_like(heights)
-    np.cumsum(steps, axis=0, out=level[1:])
-    return _undone(level, lines=max(3, round(len(heights) * THICKEST_SHARE)))
+    np.cumsum(mean, axis=0, out=level[1:])
+    bands = bands.standing_off(level)
+    thickness = bands.bottom - bands.top
+    for above, most in pairwise((0, *THICKNESSES, len(heights))):
+        np.maximum(
+            result, _long(bands.where((thickness > above) & (thickness <= most)), heights.shape, most), out=result
+        )
+    return result
 
 
 def line_steps(heights: Plane) -> Plane:
@@ -55,51 +80,140 @@ def line_steps(heights: Plane) -> Plane:
     return steps
 
 
+def averaged(steps: Plane, run: int) -> Plane:
+    """Return the mean of each pixel's step and those beside it, over ``run`` px along the line."""
+    mean: Plane = np.empty_like(steps)
+    cv2.blur(steps, (min(run, steps.shape[1]), 1), dst=mean, borderType=cv2.BORDER_REPLICATE)
+    return mean
+
+
 def sampled_sigma(values: Plane) -> float:
     """Return the robust σ of an evenly spread sample."""
     flat = values.reshape(-1)
     return mad_sigma(flat[:: max(1, flat.size // SAMPLE)])
 
 
-def _significance(steps: Plane, run: int) -> Plane:
-    """Return steps averaged along the line over their usual size here: the frame's σ and that of lines around."""
-    mean: Plane = np.empty_like(steps)
-    cv2.blur(steps, (min(run, steps.shape[1]), 1), dst=mean, borderType=cv2.BORDER_REPLICATE)
-    sigma = sampled_sigma(mean)
-    if sigma == 0:
-        return np.sign(mean) * np.float32(0)
-    mean /= np.float32(sigma)
-    usual = _usual(np.abs(mean), thin=max(2, run // 5))
-    mean /= np.sqrt(1 + np.square(np.float32(LOCAL_WEIGHT) * usual))
-    return mean
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bands:
+    """Pieces of columns between two steps: rows ``top`` to ``bottom`` (past the last) of column ``col``.
+
+    ``rise``: how far the piece stands off, in σ. ``strength``: of the weaker of its two steps, in local σ.
+    """
+
+    col: Index
+    top: Index
+    bottom: Index
+    rise: Plane
+    strength: Plane
+
+    def standing_off(self, level: Plane) -> "_Bands":
+        """Return the bands that stand off the median level of the lines around them, as far as their steps say."""
+        rows, cols = level.shape
+        reach = np.maximum(AROUND_LINES // 2, 3 * (self.bottom - self.top) // 2)
+        middle = (self.top + self.bottom) // 2
+        around = middle[:, None] + np.linspace(-1, 1, AROUND_LINES) * reach[:, None]
+        flat = level.reshape(-1)
+        place = np.clip(around, 0, rows - 1).astype(np.intp) * cols + self.col[:, None]
+        off = flat[middle * cols + self.col] - np.median(flat[place], axis=1)
+        stay = off * np.sign(self.rise) >= STANDS_OFF * np.abs(self.rise)
+        return self.where(stay)
+
+    def where(self, keep: NDArray[np.bool_]) -> "_Bands":
+        """Return some of the bands."""
+        return _Bands(self.col[keep], self.top[keep], self.bottom[keep], self.rise[keep], self.strength[keep])
+
+    def painted(self, shape: tuple[int, ...]) -> Plane:
+        """Return the bands' strength where they are, 0 elsewhere."""
+        plane = np.zeros(shape, dtype=np.float32)
+        length = self.bottom - self.top
+        first = np.repeat(np.cumsum(length) - length, length)
+        row = np.repeat(self.top, length) + np.arange(length.sum()) - first
+        place = row * plane.shape[1] + np.repeat(self.col, length)
+        np.maximum.at(plane.reshape(-1), place, np.repeat(self.strength, length))
+        return plane
 
 
-def _usual(size: Plane, *, thin: int) -> Plane:
-    """Return the local median of step sizes as a σ: over ``LOCAL_LINES`` lines and as many px of a thinned frame.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Steps:
+    """The lonely steps, column by column from the top: between lines ``row`` and ``row`` + 1.
+
+    ``size``: in σ of the frame. ``strength``: its size in σ of the surroundings.
+    """
+
+    col: Index
+    row: Index
+    size: Plane
+    strength: Plane
+
+    @classmethod
+    def found(cls, mean: Plane) -> "_Steps":
+        """Return the steps that are large for their surroundings and that no neighbouring pair of lines shares."""
+        size = np.abs(mean)
+        local = size / np.sqrt(1 + np.square(np.float32(LOCAL_WEIGHT) * _usual(size)))
+        keep = local > np.float32(LEAST_STEP)
+        alike = mean[1:] * mean[:-1] > 0
+        keep[1:] &= ~(alike & (size[:-1] >= np.float32(LONELY) * size[1:]))
+        keep[:-1] &= ~(alike & (size[1:] >= np.float32(LONELY) * size[:-1]))
+        col, row = np.nonzero(keep.T)
+        return cls(col, row, mean[row, col], local[row, col])
+
+    def bands(self, *, thickest: int, lines: int) -> _Bands:
+        """Return every piece of a column after whose first step the next few add up to nothing."""
+        count = len(self.col)
+        total, peak = self.size.copy(), np.abs(self.size)
+        weaker = self.strength.copy()
+        end = np.zeros(count, dtype=np.intp)
+        rise, strength = np.zeros_like(self.size), np.zeros_like(self.size)
+        for ahead in range(1, min(STEPS_AHEAD, count - 1) + 1):
+            last = slice(ahead, count)
+            start = slice(0, count - ahead)
+            near = (self.col[last] == self.col[start]) & (self.row[last] - self.row[start] <= thickest)
+            total[start] += np.where(near, self.size[last], 0)
+            closes = near & (end[start] == 0) & (np.abs(total[start]) <= UNDONE * peak[start])
+            end[start][closes] = self.row[last][closes]
+            rise[start][closes] = (np.sign(self.size[start]) * peak[start])[closes]
+            strength[start][closes] = np.minimum(weaker[start], self.strength[last])[closes]
+            np.maximum(peak[start], np.abs(total[start]), out=peak[start])
+        done = np.flatnonzero(end)
+        inner = _Bands(self.col[done], self.row[done] + 1, end[done] + 1, rise[done], strength[done])
+        return _joined(inner, self._at_border(thickest=thickest, lines=lines))
+
+    def _at_border(self, *, thickest: int, lines: int) -> _Bands:
+        """Return what lies above each column's first step and below its last, where that is near the border."""
+        change = np.flatnonzero(np.diff(self.col, prepend=-1, append=-1))
+        first, last = change[:-1], change[1:] - 1
+        first = first[self.row[first] < thickest]
+        last = last[lines - 1 - self.row[last] <= thickest]
+        above = _Bands(
+            self.col[first], np.zeros_like(first), self.row[first] + 1, -self.size[first], self.strength[first]
+        )
+        below = _Bands(
+            self.col[last], self.row[last] + 1, np.full_like(last, lines), self.size[last], self.strength[last]
+        )
+        return _joined(above, below)
+
+
+def _long(bands: _Bands, shape: tuple[int, ...], thickest: int) -> Plane:
+    """Return the strength of bands of up to ``thickest`` lines that stand side by side for twice as many px."""
+    if len(bands.col) == 0:
+        return np.zeros(shape, dtype=np.float32)
+    beside = np.ones((1, min(LONGER * thickest, shape[1])), dtype=np.uint8)
+    return np.asarray(cv2.morphologyEx(bands.painted(shape), cv2.MORPH_OPEN, beside, borderType=cv2.BORDER_REPLICATE))
+
+
+def _joined(one: _Bands, other: _Bands) -> _Bands:
+    pairs = ((getattr(one, name), getattr(other, name)) for name in ("col", "top", "bottom", "rise", "strength"))
+    return _Bands(*(np.concatenate(pair) for pair in pairs))
+
+
+def _usual(size: Plane) -> Plane:
+    """Return the local median of step sizes as a σ, over some lines and as many px of a thinned frame.
 
     In 1/16 octaves and bytes, for which a median over a wide window costs no more than over a narrow one.
     """
     rows, cols = size.shape
-    small = cv2.resize(size, (max(1, cols // thin), rows), interpolation=cv2.INTER_AREA).reshape(rows, -1)
+    small = cv2.resize(size, (max(1, cols // 4), rows), interpolation=cv2.INTER_AREA).reshape(rows, -1)
     octaves = np.log2(np.maximum(small, np.float32(_FLOOR))) - np.float32(np.log2(_FLOOR))
     median = cv2.medianBlur((octaves * _OCTAVE).clip(0, 255).astype(np.uint8), LOCAL_LINES)
     table = (SIGMA_PER_MAD * _FLOOR * 2.0 ** (np.arange(256) / _OCTAVE)).astype(np.float32)
     return np.asarray(cv2.resize(table[median], (cols, rows), interpolation=cv2.INTER_LINEAR)).reshape(rows, cols)
-
-
-def _lonely(steps: Plane) -> Plane:
-    """Return the steps that are large and that no neighbouring pair of lines shares, 0 elsewhere."""
-    size = np.abs(steps)
-    keep = size > np.float32(LEAST_STEP)
-    shared = steps[1:] * steps[:-1] > 0
-    keep[1:] &= ~(shared & (size[:-1] >= np.float32(LONELY) * size[1:]))
-    keep[:-1] &= ~(shared & (size[1:] >= np.float32(LONELY) * size[:-1]))
-    return np.where(keep, steps, np.float32(0))
-
-
-def _undone(level: Plane, *, lines: int) -> Plane:
-    """Return how far the level stands out from what lasts for at least ``lines`` lines, upwards or downwards."""
-    column = np.ones((lines, 1), dtype=np.uint8)
-    opened = cv2.morphologyEx(level, cv2.MORPH_OPEN, column, borderType=cv2.BORDER_REPLICATE)
-    closed = cv2.morphologyEx(level, cv2.MORPH_CLOSE, column, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(np.maximum(level - opened, closed - level))

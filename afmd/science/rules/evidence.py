@@ -1,0 +1,79 @@
+"""What every detector says of one scan. Rule: each has one threshold, set so that clean scans stay clean.
+
+The thresholds leave less than 0.1 % of the pixels of clean simulated scans above them (``benchmarks/rules.py``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.domain.scan import Scan
+from afmd.science.rules.clipping import clipped
+from afmd.science.rules.hits import hits
+from afmd.science.rules.passes import disagreement
+from afmd.science.rules.streaks import RUNS, streaks
+
+Plane = NDArray[np.float32]
+
+THRESHOLDS: Mapping[str, float] = MappingProxyType({"streak": 3.3, "hit": 6.0, "alone": 6.0})
+"""In σ of what each detector measures."""
+CLIPPED = 4.0
+"""What a clipped pixel says over its threshold."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Planes of a scan's own shape, float32, each over its threshold: above 1 the detector speaks.
+
+    ``alone``: what the other pass does not show; all 0 where there is none. ``clipped``: bool.
+    """
+
+    streak: Plane
+    hit: Plane
+    alone: Plane
+    clipped: NDArray[np.bool_]
+
+    def excess(self) -> Plane:
+        """Return what the loudest detector says; float32, new."""
+        most = np.maximum(self.streak, self.hit)
+        np.maximum(most, self.alone, out=most)
+        most[self.clipped] = CLIPPED
+        return most
+
+
+def gathered(scan: Scan) -> Evidence:
+    """Ask every detector."""
+    streak = streaks(scan.heights, RUNS[0])
+    for run in RUNS[1:]:
+        np.maximum(streak, streaks(scan.heights, run), out=streak)
+    streak /= np.float32(THRESHOLDS["streak"])
+    hit = hits(scan.heights)
+    hit /= np.float32(THRESHOLDS["hit"])
+    if scan.retrace is None:
+        alone = np.zeros_like(hit)
+    else:
+        alone = disagreement(scan.heights, scan.retrace)
+        alone /= np.float32(THRESHOLDS["alone"])
+    return Evidence(streak, hit, alone, clipped(scan.heights))
+
+
+class Handover:
+    """One slot: what the classifier gathered is taken by the segmenter, once, if it asks about the same scan."""
+
+    def __init__(self) -> None:
+        self._slot: tuple[Scan, Evidence] | None = None
+
+    def put(self, scan: Scan, evidence: Evidence) -> None:
+        """Keep the evidence on this scan, and forget any other."""
+        self._slot = (scan, evidence)
+
+    def take(self, scan: Scan) -> Evidence:
+        """Return the evidence on this scan, kept or gathered; nothing is kept after."""
+        slot, self._slot = self._slot, None
+        return slot[1] if slot is not None and slot[0] is scan else gathered(scan)
+
+
+HANDOVER = Handover()
