@@ -84,6 +84,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, default=None, help="weights folder (default: afmd's own)")
     parser.add_argument("--out", type=Path, default=Path("runs") / "evaluation", help="where tables and pictures go")
     parser.add_argument("--record", action="store_true", help="enter the headline into the manifest")
+    parser.add_argument("--rules", action="store_true", help="evaluate the rules instead, to compare")
     _add_corpus(parser)
 
 
@@ -91,11 +92,11 @@ def run_evaluate(args: argparse.Namespace) -> int:
     """Write tables, curves and galleries; print the headline."""
     entries = gather(_corpus_folder(args), "evaluation", args.scans, recipe="evaluation", workers=args.workers)
     folder = args.weights or weights_folder()
-    found = _evaluated(args.model, folder, entries, args.out)
+    found = _ruled(args.model, entries) if args.rules else _evaluated(args.model, folder, entries, args.out)
     report.write(found, args.out)
     for name, figure in found.headline.items():
         _say(f"{name}: {figure}")
-    if args.record:
+    if args.record and not args.rules:
         add_evaluation(folder / MANIFEST, args.model, {name: str(f) for name, f in found.headline.items()})
     return 0
 
@@ -178,6 +179,16 @@ def real_scans(folder: Path) -> list[Scan]:
 def _height_map(file: Path) -> Scan:
     heights: NDArray[np.float32] = np.load(file)
     return Scan.from_heights(heights, pixel_nm=1.0, name=file.name)
+
+
+def _ruled(model: str, entries: Sequence[Entry]) -> Report:
+    from afmd.science.rules import RulesClassifier, RulesSegmenter
+
+    return (
+        evaluate_classifier(RulesClassifier(), entries)
+        if model == "classifier"
+        else evaluate_segmenter(RulesSegmenter(), entries)
+    )
 
 
 def _evaluated(model: str, folder: Path, entries: Sequence[Entry], out: Path) -> Report:

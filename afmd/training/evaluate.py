@@ -144,9 +144,9 @@ def _segmented(segmenter: Segmenter, entry: Entry) -> Row:
         row[f"dice{suffix}"] = scores.dice(called, example.artifact)
         row[f"false_share{suffix}"] = float((called & ~example.artifact).mean())
         if not alone:
-            assert found.feature is not None
-            feature = found.feature >= CUT
-            row["feature_iou"] = scores.iou(feature, example.feature) if example.feature.any() else float("nan")
+            row["feature_iou"] = float("nan")
+            if found.feature is not None and example.feature.any():
+                row["feature_iou"] = scores.iou(found.feature >= CUT, example.feature)
     return row
 
 
