@@ -11,7 +11,6 @@ from afmd import __version__, settings
 from afmd.domain.params import Params
 from afmd.domain.ports import Bus, Classifier, Clock, Ledger, Results, Segmenter
 from afmd.errors import ModelError
-from afmd.telemetry.logs import logger
 
 if TYPE_CHECKING:
     from afmd.files.hints import FolderHints
@@ -139,6 +138,7 @@ class _Assembly:
         from afmd.runtime.clock import SystemClock
         from afmd.runtime.lock import InstanceLock
         from afmd.runtime.progress import Progress
+        from afmd.telemetry.logs import logger
         from afmd.telemetry.metrics import Metrics
 
         self.own, self.taken = own, taken
@@ -252,6 +252,8 @@ class _Assembly:
 
 
 def _rpc_fault(where: str, error: Exception) -> None:
+    from afmd.telemetry.logs import logger
+
     logger("rpc").error("rpc.fault", where=where, exc_info=error)
 
 
