@@ -1,0 +1,138 @@
+"""Figures of a surface: ISO 25178-2 roughness and paper A's levelling figures.
+
+Rule: strip by strip, so that a large frame costs no large copies and its strips stay in a core's cache.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.domain.result import Roughness
+
+Heights = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+Pitch = tuple[float, float]
+Slopes = tuple[float, float]
+
+STRIP_PX = 1 << 16
+"""Pixels in a strip, about."""
+
+
+def roughness(heights: Heights, *, pixel_nm: Pitch, tilt: Slopes = (0.0, 0.0)) -> Roughness:
+    """Return ISO 25178-2 parameters of (rows, cols) heights in nm: Sa, Sq, Sz, Sdr and the slope Sdq (nm per nm).
+
+    ``tilt``: slope (down, across) in nm per nm of a plane that is taken off first.
+    """
+    total = _Totals()
+    middle = _mean(heights, tilt, pixel_nm)
+    for strip in _strips(heights.shape):
+        z = _planed(heights, strip, tilt, pixel_nm)
+        total.add_facets(z, pixel_nm)
+        total.add_heights(z[: strip.own] - middle)
+    return total.roughness()
+
+
+def line_residual_nm(heights: Heights, *, ground: Mask) -> float:
+    """Return paper A's RMSE_line: rms over ``ground`` (True = counts) of each row about its own straight line, nm."""
+    square, count = 0.0, 0
+    x = np.linspace(-1, 1, heights.shape[1])
+    for strip in _strips(heights.shape):
+        rows = strip.rows(own=True)
+        vote = ground[rows].astype(np.float64)
+        z = heights[rows] * vote
+        n = np.maximum(vote.sum(axis=1), 1)
+        mean_x, mean_z = vote @ x / n, z.sum(axis=1) / n
+        spread = np.maximum(vote @ x**2 - n * mean_x**2, 0)
+        lean = z @ x - n * mean_x * mean_z
+        slope = np.divide(lean, spread, out=np.zeros_like(lean), where=spread > 1e-12 * n)
+        rest = (heights[rows] - (mean_z - slope * mean_x)[:, None] - slope[:, None] * x) * vote
+        square += float(np.einsum("ij,ij->", rest, rest))
+        count += int(vote.sum())
+    return float(np.sqrt(square / max(count, 1)))
+
+
+def mean_gradient(heights: Heights, *, ground: Mask) -> float:
+    """Return paper A's mean |∇h| over facets that are ``ground`` as a whole (all facets if none is), nm per pixel."""
+    sums = np.zeros((2, 2))
+    for strip in _strips(heights.shape):
+        rows = strip.rows(own=False)
+        down, across = _facet_slopes(heights[rows], (1.0, 1.0))
+        t = ground[rows]
+        whole = t[1:, 1:] & t[1:, :-1] & t[:-1, 1:] & t[:-1, :-1]
+        steepness = np.hypot(down, across)
+        sums[0] += steepness.sum(dtype=np.float64, where=whole), np.count_nonzero(whole)
+        sums[1] += steepness.sum(dtype=np.float64), whole.size
+    total, count = sums[0] if sums[0, 1] else sums[1]
+    return float(total / max(count, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Strip:
+    """Rows ``first`` and on: ``own`` of them, and one more where there is one, for the facets in between."""
+
+    first: int
+    own: int
+
+    def rows(self, *, own: bool) -> slice:
+        return slice(self.first, self.first + self.own + (not own))
+
+
+def _strips(shape: tuple[int, ...]) -> Iterator[_Strip]:
+    high = max(2, STRIP_PX // shape[1])
+    for first in range(0, shape[0], high):
+        yield _Strip(first, min(high, shape[0] - first))
+
+
+class _Totals:
+    """Sums over a surface's pixels and facets."""
+
+    def __init__(self) -> None:
+        self.pixels = self.facets = 0
+        self.absolute = self.square = self.excess = self.steepness = 0.0
+        self.low, self.high = np.inf, -np.inf
+
+    def add_heights(self, z: Heights) -> None:
+        self.pixels += z.size
+        self.absolute += float(np.abs(z).sum(dtype=np.float64))
+        self.square += float((z * z).sum(dtype=np.float64))
+        self.low, self.high = min(self.low, float(z.min())), max(self.high, float(z.max()))
+
+    def add_facets(self, z: Heights, pixel_nm: Pitch) -> None:
+        down, across = _facet_slopes(z, pixel_nm)
+        steepness = down * down + across * across
+        self.facets += steepness.size
+        self.steepness += float(steepness.sum(dtype=np.float64))
+        self.excess += float((steepness / (np.sqrt(1 + steepness) + 1)).sum(dtype=np.float64))
+
+    def roughness(self) -> Roughness:
+        return Roughness(
+            sa_nm=self.absolute / self.pixels,
+            sq_nm=float(np.sqrt(self.square / self.pixels)),
+            sz_nm=self.high - self.low,
+            sdr=self.excess / self.facets,
+            slope=float(np.sqrt(self.steepness / self.facets)),
+        )
+
+
+def _mean(heights: Heights, tilt: Slopes, pixel_nm: Pitch) -> np.float32:
+    rows, cols = heights.shape
+    plane = tilt[0] * pixel_nm[0] * (rows - 1) / 2 + tilt[1] * pixel_nm[1] * (cols - 1) / 2
+    return np.float32(heights.mean(dtype=np.float64) - plane)
+
+
+def _planed(heights: Heights, strip: _Strip, tilt: Slopes, pixel_nm: Pitch) -> Heights:
+    part = heights[strip.rows(own=False)]
+    if tilt == (0.0, 0.0):
+        return part
+    down = tilt[0] * pixel_nm[0] * np.arange(strip.first, strip.first + len(part))
+    across = tilt[1] * pixel_nm[1] * np.arange(part.shape[1])
+    return part - down[:, None].astype(np.float32) - across.astype(np.float32)
+
+
+def _facet_slopes(heights: Heights, pixel_nm: Pitch) -> tuple[Heights, Heights]:
+    """Return the slopes (down, across) of every 2 × 2 pixels, nm per nm."""
+    down = (heights[1:] - heights[:-1]) / np.float32(pixel_nm[0])
+    across = (heights[:, 1:] - heights[:, :-1]) / np.float32(pixel_nm[1])
+    return (down[:, 1:] + down[:, :-1]) / 2, (across[1:] + across[:-1]) / 2

@@ -1,0 +1,133 @@
+"""Figures of a surface against surfaces whose figures are known, and against their definitions."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from afmd.domain.findings import Label
+from afmd.science.quality import assess, worst_fill_nm
+from afmd.science.roughness import line_residual_nm, mean_gradient, roughness
+
+PITCH = (2.0, 3.0)
+
+
+def rough(rows=300, cols=260, seed=0):
+    rng = np.random.default_rng(seed)
+    return (5 * ndimage.gaussian_filter(rng.normal(size=(rows, cols)), 2)).astype(np.float32)
+
+
+def waves(rows=400, cols=500):
+    """A 4 nm high sine along the rows, 20 whole periods of 25 px."""
+    return np.broadcast_to(2 * np.sin(2 * np.pi * np.arange(cols) / 25), (rows, cols)).astype(np.float32)
+
+
+def judged(raw, *, mask=None, touched=None, **told):
+    nothing = np.zeros(raw.shape, dtype=bool)
+    mask = nothing if mask is None else mask
+    touched = mask if touched is None else touched
+    given = {"label": Label.NOT_TRACKING, "abstained": False, "refusal": "", **told}
+    return assess(
+        raw, raw, raw, mask=mask, touched=touched, sigma=touched.astype(np.float32), pixel_nm=PITCH, **given
+    )  # fmt: skip
+
+
+def test_a_sine_has_the_roughness_of_the_textbook():
+    found = roughness(waves(), pixel_nm=(1.0, 1.0))
+
+    assert found.sa_nm == pytest.approx(2 * 2 / np.pi, rel=0.01)
+    assert found.sq_nm == pytest.approx(2 / np.sqrt(2), rel=1e-4)
+    assert found.sz_nm == pytest.approx(4, rel=0.01)
+    assert found.slope == pytest.approx(2 * 2 * np.pi / 25 / np.sqrt(2), rel=0.01)
+
+
+def test_a_tilted_plane_has_the_area_of_its_slope():
+    rows, cols = np.mgrid[:80, :70]
+    plane = (rows * PITCH[0] * 0.75).astype(np.float32)
+
+    assert roughness(plane, pixel_nm=PITCH).sdr == pytest.approx(0.25, rel=1e-4)
+    flat = roughness(plane, pixel_nm=PITCH, tilt=(0.75, 0.0))
+    assert flat.sz_nm == pytest.approx(0, abs=1e-4)
+    assert flat.sdr == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 70000), (257, 256), (1000, 130)])
+def test_strips_change_no_figure(shape):
+    heights = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    down = (heights[1:] - heights[:-1]) / PITCH[0]
+    across = (heights[:, 1:] - heights[:, :-1]) / PITCH[1]
+    slope = ((down[:, 1:] + down[:, :-1]) / 2) ** 2 + ((across[1:] + across[:-1]) / 2) ** 2
+
+    found = roughness(heights, pixel_nm=PITCH)
+
+    assert found.sq_nm == pytest.approx(heights.std(), rel=1e-5)
+    assert found.sz_nm == pytest.approx(np.ptp(heights))
+    assert found.slope == pytest.approx(np.sqrt(slope.mean()), rel=1e-5)
+    assert found.sdr == pytest.approx((np.sqrt(1 + slope) - 1).mean(), rel=1e-4)
+
+
+def test_the_line_residual_forgives_each_line_its_own_tilt_and_masked_pixels():
+    rng = np.random.default_rng(2)
+    heights = rng.normal(0, 0.5, (200, 300))
+    lines = rng.normal(0, 20, (200, 1)) + rng.normal(0, 9, (200, 1)) * np.linspace(-1, 1, 300)
+    ground = rng.uniform(size=heights.shape) > 0.2
+    spoilt = np.where(ground, heights + lines, 1e4)
+
+    assert line_residual_nm(spoilt, ground=ground) == pytest.approx(0.5, rel=0.03)
+
+
+def test_the_gradient_does_not_see_masked_pixels():
+    heights = waves()
+    ground = np.ones(heights.shape, dtype=bool)
+    ground[100:103] = False
+    spoilt = np.where(ground, heights, 500).astype(np.float32)
+
+    assert mean_gradient(spoilt, ground=ground) == pytest.approx(mean_gradient(heights, ground=ground))
+    assert mean_gradient(spoilt, ground=ground) < mean_gradient(spoilt, ground=np.ones_like(ground)) / 2
+
+
+@pytest.mark.parametrize("pixel_nm", [(2.0, 2.0), (2.0, 3.0)])
+def test_the_deepest_fill_is_measured_in_nm(pixel_nm):
+    touched = np.zeros((60, 80), dtype=bool)
+    touched[20:25, 10:70] = True
+
+    assert worst_fill_nm(touched, pixel_nm=pixel_nm) == pytest.approx(3 * pixel_nm[0], rel=1e-5)
+    assert worst_fill_nm(np.zeros_like(touched), pixel_nm=pixel_nm) == 0
+
+
+def test_confidence_falls_with_what_was_touched_and_is_none_when_refused():
+    heights = rough()
+    small, large = np.zeros((2, *heights.shape), dtype=bool)
+    small[10:12], large[10:120] = True, True
+
+    sure, unsure = judged(heights, mask=small), judged(heights, mask=large)
+
+    assert 1 >= judged(heights).confidence > sure.confidence > unsure.confidence > 0
+    assert judged(heights, refusal="too much is spoilt").confidence == 0
+
+
+def test_tilt_that_was_not_removed_is_reported_as_none():
+    rows, _ = np.mgrid[:300, :260]
+
+    assert judged(rough() + rows.astype(np.float32)).tilt_removed == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"label": Label.GOOD}, "A good scan: levelled only."),
+        ({"label": Label.NOT_TRACKING}, "nothing had to be filled"),
+        ({"label": Label.GOOD, "abstained": True}, "not sure"),
+        ({"refusal": "70% of the scan is spoilt"}, "Not restored: 70%"),
+    ],
+)
+def test_the_verdict_is_a_sentence_for_a_person(told, words):
+    assert words in judged(rough(), **told).verdict
+
+
+def test_agreement_of_the_passes_is_reported_only_with_a_retrace():
+    heights = rough()
+
+    assert judged(heights).pass_rms_before_nm is None
+    with_retrace = judged(heights, retrace_raw=heights + 1)
+    assert with_retrace.pass_rms_before_nm == pytest.approx(0, abs=1e-4)
+    assert with_retrace.pass_rms_after_nm is not None
