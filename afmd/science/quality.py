@@ -107,4 +107,5 @@ def _verdict(label: Label, *, abstained: bool, refusal: str, touched_share: floa
     if touched_share == 0:
         told = "A good scan: levelled only." if label is Label.GOOD else "Levelled; nothing had to be filled."
         return told + doubt
-    return f"Restored: {touched_share:.1%} of the pixels were filled, none further than {farthest_nm:.3g} nm from data.{doubt}"
+    filled = f"{touched_share:.1%} of the pixels were filled, none further than {farthest_nm:.3g} nm from data."
+    return f"Restored: {filled}{doubt}"

@@ -41,7 +41,7 @@ def test_a_sine_has_the_roughness_of_the_textbook():
 
 
 def test_a_tilted_plane_has_the_area_of_its_slope():
-    rows, cols = np.mgrid[:80, :70]
+    rows, _ = np.mgrid[:80, :70]
     plane = (rows * PITCH[0] * 0.75).astype(np.float32)
 
     assert roughness(plane, pixel_nm=PITCH).sdr == pytest.approx(0.25, rel=1e-4)
