@@ -16,13 +16,10 @@ LONGEST_LAG = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Covariance:
-    """``correlation``: float64 (lags down, lags across), 1 at no lag. ``variance``: nm². ``noise``: share of the
-    variance that two neighbouring pixels do not have in common, which is measurement noise or cannot be told from it.
-    """
+    """``correlation``: float64 (lags down, lags across), 1 at no lag. ``variance``: nm²."""
 
     correlation: NDArray[np.float64]
     variance: float
-    noise: float
 
     def between(self, down: NDArray[np.integer], across: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return the correlation of heights so many pixels apart; beyond the table its last value holds."""
@@ -49,9 +46,8 @@ def estimated(frame: NDArray[np.float32]) -> Covariance:
     table = down @ power @ across.T
     variance = float(table[0, 0])
     if variance <= 0:
-        return Covariance(np.ones((1, 1)), 0.0, 0.0)
-    correlation = table / variance
-    return Covariance(correlation, variance, _noise_share(correlation))
+        return Covariance(np.ones((1, 1)), 0.0)
+    return Covariance(table / variance, variance)
 
 
 def _starts(length: int) -> NDArray[np.intp]:
@@ -63,9 +59,3 @@ def _starts(length: int) -> NDArray[np.intp]:
 def _cosines(length: int) -> NDArray[np.float64]:
     lags = np.arange(min(LONGEST_LAG + 1, length))
     return np.asarray(np.cos(np.pi / length * np.outer(lags, np.arange(length))))
-
-
-def _noise_share(correlation: NDArray[np.float64]) -> float:
-    """Return what is missing to 1 where the correlation is drawn straight from lags 2 and 1 to 0, at its least."""
-    gaps = [1 - (2 * line[1] - line[2]) for line in (correlation[:, 0], correlation[0]) if len(line) > 2]
-    return float(np.clip(min(gaps, default=0.0), 0.0, 1.0))

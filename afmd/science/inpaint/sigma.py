@@ -12,24 +12,23 @@ import numpy as np
 from afmd.science.inpaint.kriging import Kriged, Predictions, Values
 
 FEWEST = 100
-BINS = 8
+PARTS = np.array([0.2, 0.4, 0.6, 0.75, 0.86, 0.93, 0.97])
+"""Where the sorted trial pixels are divided: finer towards the top, where holes at the edges of features belong."""
 COVERED, COVERED_SIGMAS = 0.90, 1.645
 """The share of errors that must lie within so many standard deviations."""
-LEAST_KEPT = 0.1
-TINY = 1e-9
+TINY = np.finfo(np.float32).tiny
 
 
 def standard_deviation(guess: Kriged) -> Values:
-    """Return σ in nm of each filled pixel's surface height, float32 (n,): 90 % of errors lie within 1.645 σ."""
+    """Return σ in nm of each filled pixel, its measurement noise included, float32 (n,): 90 % of errors lie within 1.645 σ."""
     sigma, trial_sigma = np.sqrt(guess.filled.variance), np.sqrt(guess.trial.variance)
     errors = np.abs(guess.trial.values - guess.truth)
     if len(errors) >= FEWEST:
         for feature in FEATURES:
             curve = _curve(feature(guess.trial), errors / np.maximum(trial_sigma, TINY))
             sigma, trial_sigma = sigma * curve(feature(guess.filled)), trial_sigma * curve(feature(guess.trial))
-    total = np.square(sigma)
-    noise = np.float32(guess.covariance.noise * guess.covariance.variance)
-    return np.sqrt(np.maximum(total - noise, np.float32(LEAST_KEPT) * total)).astype(np.float32)
+        sigma *= np.maximum(guess.filled.contrast / np.quantile(guess.trial.contrast, PARTS[-1]), 1)
+    return sigma.astype(np.float32)
 
 
 FEATURES: tuple[Callable[[Predictions], Values], ...] = (
@@ -41,9 +40,9 @@ FEATURES: tuple[Callable[[Predictions], Values], ...] = (
 
 
 def _curve(feature: Values, excess: Values) -> Callable[[Values], Values]:
-    """Return the function of a feature that gives the 90 % quantile of the excess over 1.645, from equal bins."""
+    """Return the function of a feature that gives the 90 % quantile of the excess over 1.645, from parts."""
     order = np.argsort(feature)
-    parts = np.array_split(order, min(BINS, len(order) // FEWEST))
+    parts = np.split(order, (PARTS * len(order)).astype(np.intp)) if len(order) >= 8 * FEWEST else [order]
     middle = [float(np.median(feature[part])) for part in parts]
     level = [float(np.quantile(excess[part], COVERED)) / COVERED_SIGMAS for part in parts]
     return lambda wanted: np.interp(wanted, middle, level).astype(np.float32)
