@@ -18,6 +18,7 @@ BLOCKS = 8
 LAGS = (1, 3)
 SILENT = 1e-6
 """How much less than usual it counts that neighbouring lines lie alike for no other reason."""
+SAMPLED = 30_000
 SOLVABLE = 1e-12
 """Least share of the greatest precision that each line needs, so that the system can be solved in float64."""
 SURE_NM = 1e-6
@@ -118,3 +119,15 @@ def steps_down(rest: Floats, weight: Floats, lag: int) -> tuple[Floats, Floats]:
     both = weight[lag:] * weight[:-lag]
     both *= tukey(step, sigma=narrow_sigma(step, both), cutoff=SHARP)
     return step, both
+
+
+def step_sigmas(flat: Floats, votes: Floats, lag: int) -> tuple[float, float]:
+    """Return σ of the differences of pixels ``lag`` apart (down, across), nm, from a sample of the lines."""
+    every = max(1, flat.size // SAMPLED)
+    down, across = min(lag, len(flat) - 1), min(lag, flat.shape[1] - 1)
+    top, bottom = slice(None, -down, every), slice(down, None, every)
+    some, some_votes = flat[::every], votes[::every]
+    return (
+        narrow_sigma(flat[bottom] - flat[top], votes[bottom] * votes[top]),
+        narrow_sigma(some[:, across:] - some[:, :-across], some_votes[:, across:] * some_votes[:, :-across]),
+    )

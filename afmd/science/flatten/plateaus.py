@@ -10,14 +10,26 @@ Rule: nothing here asks how high a plateau is.
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.science.flatten.linesystem import BLOCKS, LAGS, SHARP, SURE_NM, LineSystem, Statements, mean_of, steps_down
+from afmd.science.flatten.linesystem import (
+    BLOCKS,
+    LAGS,
+    SHARP,
+    SURE_NM,
+    LineSystem,
+    Statements,
+    mean_of,
+    step_sigmas,
+    steps_down,
+)
 from afmd.science.flatten.thinned import Thinned
 from afmd.science.robust import TINY, mad_sigma, middle, narrow_sigma, shorth, tukey
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-TURNS = 2
+MOST_TURNS = 5
+SETTLED = 4.0
+"""No further turn is needed once the offsets change by less than this many times the steps' own σ."""
 REACH_PX = 3
 """A plateau pixel is level with the pixels this far to either side."""
 FIRST_SHARE, SHARE = 1 / 64, 1 / 40
@@ -37,11 +49,14 @@ def first_guess(frame: Thinned, basis: Doubles) -> tuple[Doubles, Doubles]:
     bare = _without(frame.heights, basis, shape)
     steps = bare[1:] - bare[:-1]
     offsets = np.concatenate([[0.0], np.cumsum(_most_frequent(steps, frame.votes[1:] * frame.votes[:-1]))])
-    for _ in range(TURNS):
+    for _ in range(MOST_TURNS):
         rest = bare - offsets[:, None].astype(np.float32)
         flat = plateau_votes(rest, frame.votes)
-        offsets = offsets + _offset_change(rest, flat, frame, offsets)
+        change = _offset_change(rest, flat, frame, offsets)
+        offsets = offsets + change
         shape = shape + _shape_change(rest, flat, basis, SHARE)
+        if float(np.ptp(change)) < SETTLED * step_sigmas(rest, flat, 1)[0]:
+            break
         bare = _without(frame.heights, basis, shape)
     return shape, offsets
 
