@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.science.flatten.linesystem import step_sigmas
-from afmd.science.flatten.plateaus import first_guess
+from afmd.science.flatten.plateaus import plateau_guess
+from afmd.science.flatten.scanner import Scanner, powers
 from afmd.science.flatten.substrate import MOST_PIXELS, Substrate, find_substrate, span_of
 from afmd.science.flatten.thinned import Floats, Thinned
 from afmd.science.robust import TINY, line_median
@@ -23,23 +24,17 @@ LAG_PX = 6
 NARROWER = 0.9
 
 
-class Guess(NamedTuple):
-    """``shape``: coefficients (order,) along the line, nm. ``offsets``: (lines,) nm."""
-
-    shape: Doubles
-    offsets: Doubles
-
-
-def best_guess(frame: Thinned, basis: Doubles) -> tuple[Guess, Substrate]:
-    """Return the guess that leaves the tidier surface, and that surface's levels. ``basis``: (columns, order)."""
-    plateau, plain = Guess(*first_guess(frame, basis)), plain_guess(frame, basis)
-    left_by_plateau, left_by_plain = leftover(frame, basis, plateau), leftover(frame, basis, plain)
+def best_guess(frame: Thinned, order: int) -> tuple[Scanner, Substrate]:
+    """Return the guess that leaves the tidier surface, and that surface's levels. ``order``: of the shape."""
+    basis = powers(frame.across, order)
+    plateau, plain = plateau_guess(frame, basis), plain_guess(frame, basis)
+    left_by_plateau, left_by_plain = leftover(frame, plateau), leftover(frame, plain)
     if tidier(left_by_plateau, left_by_plain):
         return plateau, left_by_plateau.substrate
     return plain, left_by_plain.substrate
 
 
-def plain_guess(frame: Thinned, basis: Doubles) -> Guess:
+def plain_guess(frame: Thinned, basis: Doubles) -> Scanner:
     """Return the shape of the columns' medians about the lines' medians, and then the lines' medians."""
     trusted = None if frame.votes.all() else frame.votes > 0
     middle = _known_medians(frame.heights, trusted)
@@ -48,7 +43,7 @@ def plain_guess(frame: Thinned, basis: Doubles) -> Guess:
     known = np.isfinite(columns)
     design = np.column_stack([np.ones(np.count_nonzero(known)), basis[known]])
     shape = np.asarray(np.linalg.lstsq(design, columns[known], rcond=1e-6)[0][1:], dtype=np.float64)
-    return Guess(shape, _known_medians(frame.heights - (basis @ shape).astype(np.float32), trusted))
+    return Scanner(shape, _known_medians(frame.heights - (basis @ shape).astype(np.float32), trusted))
 
 
 def _known_medians(heights: Floats, trusted: NDArray[np.bool_] | None) -> Doubles:
@@ -86,9 +81,9 @@ def tidier(one: Leftover, other: Leftover) -> bool:
     return lower or one.disorder <= other.disorder
 
 
-def leftover(frame: Thinned, basis: Doubles, guess: Guess) -> Leftover:
+def leftover(frame: Thinned, guess: Scanner) -> Leftover:
     """Look at the surface that a guess leaves."""
-    flat = frame.heights - (basis @ guess.shape).astype(np.float32) - guess.offsets[:, None].astype(np.float32)
+    flat = guess.off(frame)
     substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame))
     every = max(1, flat.size // MOST_PIXELS) | 1
     values = flat.ravel()[::every][frame.votes.ravel()[::every] > 0]

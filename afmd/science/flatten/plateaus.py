@@ -21,6 +21,7 @@ from afmd.science.flatten.linesystem import (
     step_sigmas,
     steps_down,
 )
+from afmd.science.flatten.scanner import Scanner
 from afmd.science.flatten.thinned import Thinned
 from afmd.science.robust import TINY, mad_sigma, middle, narrow_sigma, shorth, tukey
 
@@ -40,8 +41,8 @@ WEAK = 10.0
 """How many times its spread a line's densest height may be wrong by."""
 
 
-def first_guess(frame: Thinned, basis: Doubles) -> tuple[Doubles, Doubles]:
-    """Return coefficients (order,) of the shape along the lines, and offsets (lines,), both in nm.
+def plateau_guess(frame: Thinned, basis: Doubles) -> Scanner:
+    """Return the scanner's shape along the lines and its offsets.
 
     ``basis``: (columns, order), the polynomials that the shape is made of.
     """
@@ -58,7 +59,7 @@ def first_guess(frame: Thinned, basis: Doubles) -> tuple[Doubles, Doubles]:
         if float(np.ptp(change)) < SETTLED * step_sigmas(rest, flat, 1)[0]:
             break
         bare = _without(frame.heights, basis, shape)
-    return shape, offsets
+    return Scanner(shape, offsets)
 
 
 def plateau_votes(rest: Floats, votes: Floats) -> Floats:
@@ -125,7 +126,7 @@ def _doubted(told: Statements, step: Doubles) -> Statements:
     error = 1 / np.maximum(told.precision, TINY)
     usual = max(mad_sigma(step), middle(error) ** 0.5)
     apart = step - np.median(step)
-    odd = (apart / (DOUBTED * usual)) ** 4
+    odd = np.minimum((apart / (DOUBTED * usual)) ** 2, 10.0) ** 4
     return Statements(told.value, 1 / (error + apart**2 * odd / (1 + odd)), told.discord)
 
 

@@ -10,9 +10,14 @@ from scipy.fft import dct, idct
 from scipy.optimize import nnls
 
 from afmd.science.flatten.linesystem import BLOCKS
+from afmd.science.flatten.scanner import Scanner
+from afmd.science.flatten.thinned import Floats, Thinned
+from afmd.science.robust import TINY
 
 Doubles = NDArray[np.float64]
 
+HIGHEST_WAVE = 7
+TWIST_DWARFS = 25.0
 TEXTURE_MODES = slice(1, 4)
 """Which waves along the line stand for the sample: long ones, but not the mean."""
 
@@ -29,6 +34,35 @@ def scanner_part(offsets: Doubles, discord: Doubles) -> Doubles:
     sample = (modes[1:, TEXTURE_MODES] ** 2).mean(axis=1) / BLOCKS
     rest[1:] *= wiener_gain(rest[1:] ** 2, sample)
     return np.asarray(smooth[:, 0] + idct(rest, norm="ortho"))
+
+
+def smooth_part(scanner: Scanner, rest: Floats, weight: Floats, frame: Thinned) -> tuple[Doubles, float]:
+    """Return shape and twist without what waves of the sample explain.
+
+    ``rest``: (lines, columns) nm, what the scanner leaves of the ground. Waves that vary down the frame too are the
+    sample's; their power tells what it would put into a bow by itself. The tilt always counts as the scanner's; a twist
+    only where it dwarfs all waves.
+    """
+    power = _wave_power(rest, weight, frame)
+    down, across = np.indices(power.shape)
+    both = (down >= 1) & (across >= 1)
+    shape = scanner.shape.copy()
+    for order in range(2, len(shape) + 1):
+        alike = both & (np.abs(down + across - order - 0.5) <= 1)
+        own = shape[order - 1] ** 2 / (2 * order + 1)
+        shape[order - 1] *= max(0.0, 1 - 2 * float(power[alike].mean()) / max(own, TINY**2))
+    others = float(power[both & (down + across <= 5) & (down + across >= 3)].mean())
+    return shape, scanner.twist if scanner.twist**2 / 9 > TWIST_DWARFS * others else 0.0
+
+
+def _wave_power(rest: Floats, weight: Floats, frame: Thinned) -> Doubles:
+    """Return the mean square of each Legendre wave (down, across) in ``rest``, nm²."""
+    waves = np.arange(HIGHEST_WAVE + 1)
+    down = np.polynomial.legendre.legvander(frame.down, HIGHEST_WAVE)
+    across = np.polynomial.legendre.legvander(frame.across, HIGHEST_WAVE)
+    own = down.T @ ((weight * rest) @ across.astype(np.float32))
+    norm = (down**2).T @ (weight @ (across**2).astype(np.float32))
+    return np.asarray((own / np.maximum(norm, 1e-9)) ** 2 / (2 * waves[:, None] + 1) / (2 * waves[None, :] + 1))
 
 
 def wiener_gain(power: Doubles, sample: Doubles) -> Doubles:

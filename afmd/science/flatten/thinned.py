@@ -26,12 +26,14 @@ class Thinned:
     """The lines that can speak, and their averaged columns.
 
     ``heights``: float32 (lines, columns) nm about ``middle_nm``. ``votes``: float32, the same shape, 0 … 1.
-    ``rows``: which rows of the frame the lines are. ``across``: each column's place, -1 … 1 over the whole frame.
+    ``rows``: which rows of the frame the lines are. ``down``, ``across``: places of lines and columns, −1 … 1 over the
+    whole frame.
     """
 
     heights: Floats
     votes: Floats
     rows: NDArray[np.intp]
+    down: NDArray[np.float64]
     across: NDArray[np.float64]
     middle_nm: float
 
@@ -42,10 +44,11 @@ def thinned(ground: Ground) -> Thinned:
     every, width = spacing(cols)
     count = (cols - width) // every + 1
     across = 2 * ((width - 1) / 2 + every * np.arange(count)) / max(cols - 1, 1) - 1
+    down = np.linspace(-1, 1, rows)
     centre = _middle(ground)
     if ground.trusted is None and ground.weights is None:
         heights = _summed(ground.heights, count, every, width) * np.float32(1 / width) - np.float32(centre)
-        return Thinned(heights, np.ones_like(heights), np.arange(rows), across, centre)
+        return Thinned(heights, np.ones_like(heights), np.arange(rows), down, across, centre)
     own = ground.votes()
     votes = _summed(own, count, every, width)
     own *= ground.heights - np.float32(centre)
@@ -54,7 +57,7 @@ def thinned(ground: Ground) -> Thinned:
     votes *= np.float32(1 / max(float(votes.max()), TINY))
     share = votes.mean(axis=1)
     alive = np.flatnonzero(share > FEWEST_ALIVE * share.max())
-    return Thinned(heights[alive], votes[alive], alive, across, centre)
+    return Thinned(heights[alive], votes[alive], alive, down[alive], across, centre)
 
 
 def spacing(cols: int) -> tuple[int, int]:

@@ -1,0 +1,117 @@
+"""One round of the joint fit: on the ground's levels, scanner and level heights together.
+
+Rule: every line's offset is eliminated first (Schur complement), so that what is left to solve has a handful of
+unknowns: the shape's powers, the twist, and the heights of all levels but one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.science.flatten.linesystem import Statements, compared, mean_of
+from afmd.science.flatten.scanner import Scanner, powers, twisted
+from afmd.science.flatten.substrate import Substrate
+from afmd.science.flatten.thinned import Floats, Thinned
+
+Doubles = NDArray[np.float64]
+
+RIDGE = 1e-6
+"""What no trusted pixel tells stays as it was."""
+MOST_ALIKE = 0.98
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """``discord``: (lines, blocks) nm, what the sample pretends to be an offset.
+
+    ``rest``: (lines, columns) nm, heights about their level without the scanner. ``weight``: each pixel's trust.
+    """
+
+    scanner: Scanner
+    discord: Doubles
+    rest: Floats
+    weight: Floats
+
+
+def refined(frame: Thinned, guess: Scanner, substrate: Substrate) -> Fit:
+    """Fit the scanner anew to pixels near a level of what ``guess`` leaves."""
+    rest = guess.off(frame)
+    level = substrate.nearest(rest)
+    rest -= substrate.levels.astype(np.float32)[level]
+    weight = substrate.trust(rest, frame.votes)
+    order = len(guess.shape)
+    change = _solved(rest, weight, frame, order, level, len(substrate.levels))
+    rest -= (powers(frame.across, order) @ change[:order]).astype(np.float32)
+    rest -= twisted(change[order], frame.down, frame.across)
+    rest -= np.concatenate([[0.0], change[order + 1 :]]).astype(np.float32)[level]
+    system = compared(rest, weight, frame.rows)
+    system.absolute(_absolute(rest, weight))
+    lines, discord = system.solved()
+    rest -= lines[:, None].astype(np.float32)
+    scanner = Scanner(guess.shape + change[:order], guess.offsets + lines, guess.twist + float(change[order]))
+    return Fit(scanner, discord, rest, weight)
+
+
+def _solved(rest: Floats, weight: Floats, frame: Thinned, order: int, level: NDArray[np.intp], levels: int) -> Doubles:
+    """Return the changes of shape (order), twist, and all levels but the first, nm."""
+    pulled = weight * rest
+    sums = _Sums.of(weight, pulled, frame, level, levels)
+    basis, down = powers(frame.across, order), frame.down
+    lean = frame.across[:, None]
+    narrow = np.hstack([basis, lean]).astype(np.float32)
+    along = (weight @ narrow).astype(np.float64)
+    coupling = np.hstack([along[:, :order], down[:, None] * along[:, order:], sums.line[:, 1:]])
+    columns = sums.column.sum(axis=1)
+    fields = np.hstack([basis, lean])
+    squares = (fields * columns[:, None]).T @ fields
+    turned = (weight @ (narrow * narrow[:, order:])).astype(np.float64)
+    squares[order, :order] = squares[:order, order] = down @ turned[:, :order]
+    squares[order, order] = down**2 @ turned[:, order]
+    cross = np.vstack([basis.T @ sums.column[:, 1:], sums.twist[1:]])
+    gram = np.block([[squares, cross], [cross.T, np.diag(sums.line.sum(axis=0)[1:])]])
+    drawn = (pulled @ narrow).astype(np.float64)
+    pull = np.concatenate([drawn[:, :order].sum(axis=0), down @ drawn[:, order:], sums.pulled[1:]])
+    total = sums.line.sum(axis=1)
+    total += 1e-3 * np.median(total) + RIDGE
+    schur = gram - (coupling / total[:, None]).T @ coupling
+    schur += np.eye(len(schur)) * RIDGE * np.trace(schur) / len(schur)
+    return np.asarray(np.linalg.solve(schur, pull - coupling.T @ (pulled.sum(axis=1) / total)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sums:
+    """Sums over the pixels of each level: of weights by ``line`` and by ``column`` (…, levels), of weights times down
+    times across (``twist``), and of weighted heights (``pulled``)."""
+
+    line: Doubles
+    column: Doubles
+    twist: Doubles
+    pulled: Doubles
+
+    @classmethod
+    def of(cls, weight: Floats, pulled: Floats, frame: Thinned, level: NDArray[np.intp], levels: int) -> "_Sums":
+        lines, columns = weight.shape
+        if levels == 1:
+            nothing = np.zeros(1)
+            by_line, by_column = weight.sum(axis=1, dtype=np.float64), weight.sum(axis=0, dtype=np.float64)
+            return cls(by_line[:, None], by_column[:, None], nothing, nothing)
+        line = (np.arange(lines)[:, None] * levels + level).ravel()
+        column = (np.arange(columns)[None, :] * levels + level).ravel()
+        by_line = np.bincount(line, weight.ravel(), lines * levels).reshape(lines, levels)
+        by_column = np.bincount(column, weight.ravel(), columns * levels)
+        leaning = np.bincount(line, (weight * frame.across.astype(np.float32)).ravel(), lines * levels)
+        return cls(
+            line=by_line.astype(np.float64, copy=False),
+            column=np.asarray(by_column.reshape(columns, levels), dtype=np.float64),
+            twist=frame.down @ leaning.reshape(lines, levels),
+            pulled=np.asarray(np.bincount(level.ravel(), pulled.ravel(), levels), dtype=np.float64),
+        )
+
+
+def _absolute(rest: Floats, weight: Floats) -> Statements:
+    """Say where each line lies by its substrate; neighbouring lines err alike on a texture, and count the less."""
+    told = mean_of(rest, weight)
+    here, there = told.discord[1:], told.discord[:-1]
+    alike = float(np.clip((here * there).sum() / max(float((told.discord**2).sum()), 1e-30), 0, MOST_ALIKE))
+    return Statements(told.value, told.precision * (1 - alike) / (1 + alike), told.discord)
