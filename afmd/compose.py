@@ -273,13 +273,13 @@ def _chosen(asked: str, network: Callable[[], Speaker], remarks: list[str]) -> S
 def _network_classifier(models: settings.Models) -> Classifier:
     from afmd.inference import network_classifier
 
-    return network_classifier(models.weights, threads=models.threads)
+    return network_classifier(models.weights, threads=models.threads, trial=models.classifier == "network")
 
 
 def _network_segmenter(models: settings.Models) -> Segmenter:
     from afmd.inference import network_segmenter
 
-    return network_segmenter(models.weights, threads=models.threads)
+    return network_segmenter(models.weights, threads=models.threads, trial=models.segmenter == "network")
 
 
 def _rules_classifier() -> Classifier:

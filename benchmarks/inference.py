@@ -28,7 +28,7 @@ def main() -> None:
     process = psutil.Process()
     before = process.memory_info().rss
     begun = time.perf_counter()
-    classifier, segmenter = network_classifier(args.weights), network_segmenter(args.weights)
+    classifier, segmenter = network_classifier(args.weights, trial=True), network_segmenter(args.weights, trial=True)
     opened = time.perf_counter() - begun
     print(f"ONNX Runtime {runtime_version()}, 1 thread; both sessions opened in {1e3 * opened:.0f} ms")
     for role in ("classifier", "segmenter"):

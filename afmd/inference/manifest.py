@@ -26,7 +26,8 @@ class Model:
 
     ``temperature`` divides the logits (Guo et al. 2017); ``threshold`` is the probability below which a classifier
     abstains. ``looks_at`` is ``planes``, or ``summary`` for a head on what the segmenter of SHA-256 ``upon`` saw.
-    ``facts`` holds the rest for people: training command, seed, data, evaluation, licence.
+    ``trial`` says why the model does not yet stand in for the rules, or is empty. ``facts`` holds the rest for people:
+    training command, seed, data, evaluation, licence.
     """
 
     role: Role
@@ -40,6 +41,7 @@ class Model:
     threshold: float = 0.0
     looks_at: str = "planes"
     upon: str = ""
+    trial: str = ""
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def read(self) -> bytes:
@@ -105,6 +107,7 @@ def _model(role: Role, entry: Mapping[str, Any], manifest: Path) -> Model:
         recipe=int(entry["recipe"]), classes=tuple(entry["classes"]), temperature=_numbers(entry["temperature"]),
         bias=_numbers(entry.get("bias", ())), threshold=float(entry.get("threshold", 0.0)),
         looks_at=str(entry.get("looks_at", "planes")), upon=str(entry.get("upon", "")),
+        trial=str(entry.get("trial", "")),
         facts=MappingProxyType({k: v for k, v in entry.items() if k not in needed}),
     )  # fmt: skip
 

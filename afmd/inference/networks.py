@@ -83,15 +83,30 @@ class NetworkSegmenter:
         return np.asarray(np.reciprocal(scaled, out=scaled))
 
 
-def network_classifier(folder: Path | None = None, *, threads: int = 1) -> NetworkClassifier:
-    """Open the classifier of a weights folder (afmd's own where None). Raises ``ModelError``."""
+def network_classifier(folder: Path | None = None, *, threads: int = 1, trial: bool = False) -> NetworkClassifier:
+    """Open the classifier of a weights folder (afmd's own where None). Raises ``ModelError``.
+
+    A model that is on trial opens only where ``trial`` asks for it.
+    """
     manifest = load_manifest(folder)
-    return NetworkClassifier(manifest.model("classifier"), upon=manifest.models.get("segmenter"), threads=threads)
+    model = _admitted(manifest.model("classifier"), trial=trial)
+    return NetworkClassifier(model, upon=manifest.models.get("segmenter"), threads=threads)
 
 
-def network_segmenter(folder: Path | None = None, *, threads: int = 1) -> NetworkSegmenter:
-    """Open the segmenter of a weights folder (afmd's own where None). Raises ``ModelError``."""
-    return NetworkSegmenter(load_manifest(folder).model("segmenter"), threads=threads)
+def network_segmenter(folder: Path | None = None, *, threads: int = 1, trial: bool = False) -> NetworkSegmenter:
+    """Open the segmenter of a weights folder (afmd's own where None). Raises ``ModelError``.
+
+    A model that is on trial opens only where ``trial`` asks for it.
+    """
+    model = _admitted(load_manifest(folder).model("segmenter"), trial=trial)
+    return NetworkSegmenter(model, threads=threads)
+
+
+def _admitted(model: Model, *, trial: bool) -> Model:
+    if model.trial and not trial:
+        mend = f'Set models.{model.role} to "network" to run it all the same'
+        raise ModelError(f"{model.role} {model.name}", why=f"it is on trial: {model.trial}", mend=mend)
+    return model
 
 
 def _beneath(model: Model, segmenter: Model | None, *, threads: int) -> Perception:

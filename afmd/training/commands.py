@@ -60,6 +60,7 @@ def add_seal_arguments(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
     _add_configuration(parser)
     parser.add_argument("--weights", type=Path, default=None, help="weights folder (default: afmd's own)")
+    parser.add_argument("--trial", default="", help="why the model does not yet stand in for the rules")
     parser.add_argument("--real", type=Path, default=None, help="folder of real NanoScope scans to prove the export on")
 
 
@@ -71,7 +72,7 @@ def run_seal(args: argparse.Namespace) -> int:
     command = f"afmd train {configuration.model} --config {_relative(args.config)}"
     file = seal(
         configuration, _run_folder(args, configuration), args.weights or weights_folder(),
-        validation=_gathered(configuration, args, "validation"), command=command, real=real,
+        validation=_gathered(configuration, args, "validation"), command=command, real=real, trial=args.trial,
     )  # fmt: skip
     _say(f"sealed {file}")
     return 0
@@ -127,7 +128,7 @@ def add_look_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_look(args: argparse.Namespace) -> int:
     """Draw each scan beside its masks and print what the classifier says."""
-    classifier, segmenter = network_classifier(args.weights), network_segmenter(args.weights)
+    classifier, segmenter = network_classifier(args.weights, trial=True), network_segmenter(args.weights, trial=True)
     panels = []
     for scan in real_scans(args.scans):
         said, found = classifier.classify(scan), segmenter.segment(scan)
@@ -193,10 +194,10 @@ def _ruled(model: str, entries: Sequence[Entry]) -> Report:
 
 def _evaluated(model: str, folder: Path, entries: Sequence[Entry], out: Path) -> Report:
     if model == "classifier":
-        found = evaluate_classifier(network_classifier(folder), entries)
+        found = evaluate_classifier(network_classifier(folder, trial=True), entries)
         report.classifier_gallery(found, entries, out / "classifier_failures.png")
         return found
-    segmenter = network_segmenter(folder)
+    segmenter = network_segmenter(folder, trial=True)
     found = evaluate_segmenter(segmenter, entries)
     report.segmenter_gallery(found, entries, out / "segmenter_failures.png", segmenter=segmenter, worst=True)
     report.segmenter_gallery(found, entries, out / "segmenter_masks.png", segmenter=segmenter, worst=False)

@@ -21,7 +21,7 @@ from afmd.training.corpus import Entry, open_example
 from afmd.training.evaluate import scan_of
 
 Summaries = NDArray[np.float32]
-VARIANTS = 3
+VARIANTS = 1
 
 
 class Head(nn.Module):

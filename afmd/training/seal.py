@@ -37,11 +37,12 @@ _HEAD = """# The weights that afmd runs. A file whose SHA-256 differs from the o
 
 def seal(
     configuration: Training, run: Path, folder: Path, *, validation: Sequence[Entry], command: str,
-    real: Sequence[NDArray[np.float32]] = (),
+    real: Sequence[NDArray[np.float32]] = (), trial: str = "",
 ) -> Path:  # fmt: skip
     """Write ``NAME.onnx`` and its manifest entry into ``folder``; return the file.
 
-    ``real``: heights of real scans to prove the export on, beside simulated ones. Raises ``ModelError``.
+    ``real``: heights of real scans to prove the export on, beside simulated ones.
+    ``trial``: why it does not yet stand in for the rules. Raises ``ModelError``.
     """
     net = trained(configuration, run / "best.pt")
     upon = load_manifest(folder).model("segmenter") if _is_head(configuration) else None
@@ -58,6 +59,7 @@ def seal(
             "inputs": [f"what {upon.name} saw: means, largest values"],
         }
     entry |= {"parity": difference, "parity_scans": len(samples), "training": _history(run, configuration, command)}
+    entry |= {"trial": trial} if trial else {}
     write_manifest(folder / MANIFEST, configuration.model, entry)
     return file
 

@@ -138,6 +138,17 @@ def test_a_manifest_that_does_not_fit_is_refused_with_its_reason(weights, tmp_pa
         network_segmenter(folder)
 
 
+@pytest.mark.parametrize(("role", "opened"), [("classifier", network_classifier), ("segmenter", network_segmenter)])
+def test_a_model_on_trial_opens_only_when_asked_for(weights, tmp_path, role, opened):
+    folder = copy_of(weights, tmp_path)
+    text = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(text.replace(f"[{role}]", f'[{role}]\ntrial = "it sees too much"'))
+
+    with pytest.raises(ModelError, match=f'on trial: it sees too much. Set models.{role} to "network"'):
+        opened(folder)
+    assert opened(folder, trial=True).backend.name == f"tiny-{role}"
+
+
 def test_bytes_that_are_no_network_are_refused(weights, tmp_path):
     folder = copy_of(weights, tmp_path)
     model = load_manifest(folder).model("segmenter")
