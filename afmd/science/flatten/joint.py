@@ -13,6 +13,8 @@ import numpy as np
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
 from afmd.science.flatten.guesses import best_guess, least_width
+from afmd.science.flatten.jumps import undo_jumps
+from afmd.science.flatten.recurrence import without_recurring_levels
 from afmd.science.flatten.refine import Fit, refined
 from afmd.science.flatten.scanner import Scanner, twisted
 from afmd.science.flatten.shrinkage import scanner_part, smooth_part
@@ -31,7 +33,7 @@ def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
     _enough(frame, needed=order + 2)
     fit = fitted(frame, order)
     shape, twist = smooth_part(fit.scanner, fit.rest, fit.weight, frame)
-    offsets = scanner_part(fit.scanner.offsets, fit.discord)
+    offsets = without_recurring_levels(scanner_part(fit.scanner.offsets, fit.discord))
     return _background(ground, frame, Scanner(shape, offsets, twist))
 
 
@@ -47,13 +49,14 @@ def fitted(frame: Thinned, order: int) -> Fit:
 
 def _background(ground: Ground, frame: Thinned, scanner: Scanner) -> Background:
     rows, cols = ground.heights.shape
-    lines = np.interp(np.arange(rows), frame.rows, scanner.offsets).astype(np.float32)
+    lines = np.interp(np.arange(rows), frame.rows, scanner.offsets)
     across = np.linspace(-1, 1, cols)
-    surface = lines[:, None] + scanner.along(across)[None, :]
+    surface = lines.astype(np.float32)[:, None] + scanner.along(across)[None, :]
     if scanner.twist:
         surface += twisted(scanner.twist, np.linspace(-1, 1, rows), across)
+    jumps = undo_jumps(ground.heights, surface, lines, base_nm=frame.middle_nm)
     order = int(np.flatnonzero(scanner.shape)[-1]) + 1 if scanner.shape.any() else 0
-    return Background(surface, base_nm=frame.middle_nm, direction="row", order=order)
+    return Background(surface, base_nm=frame.middle_nm, direction="row", order=order, jumps=jumps)
 
 
 def _enough(frame: Thinned, *, needed: int) -> None:

@@ -37,7 +37,7 @@ FIRST_SHARE, SHARE = 1 / 64, 1 / 40
 """Distance of the two pixels whose difference tells the slope along the line, as a share of the line."""
 DOUBTED = 6.0
 """A step beyond this many times the usual one may be wrong altogether."""
-WEAK = 10.0
+WEAK = 30.0
 """How many times its spread a line's densest height may be wrong by."""
 
 
