@@ -1,5 +1,7 @@
 """From probability to mask: paper A's steps, one by one."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,7 @@ def test_the_raw_mask_is_the_probability_at_or_above_thr():
 
     masks = [mask.assemble(ground(), probability, Params(thr=thr, lam=0.0)).raw for thr in (0.2, 0.5, 0.8)]
 
-    for loose, strict in zip(masks, masks[1:], strict=False):
+    for loose, strict in pairwise(masks):
         assert strict.any()
         assert not (strict & ~loose).any()
     np.testing.assert_array_equal(masks[1], probability >= 0.5)

@@ -20,7 +20,7 @@ TINY = np.finfo(np.float32).tiny
 
 
 def standard_deviation(guess: Kriged) -> Values:
-    """Return σ in nm of each filled pixel, its measurement noise included, float32 (n,): 90 % of errors lie within 1.645 σ."""
+    """Return σ in nm of each filled pixel, measurement noise included, float32 (n,): 90 % of errors are below 1.645 σ."""
     sigma, trial_sigma = np.sqrt(guess.filled.variance), np.sqrt(guess.trial.variance)
     errors = np.abs(guess.trial.values - guess.truth)
     if len(errors) >= FEWEST:

@@ -14,7 +14,7 @@ from afmd.domain.scan import Scan
 from afmd.science.rules.clipping import clipped
 from afmd.science.rules.hits import hits
 from afmd.science.rules.passes import disagreement
-from afmd.science.rules.streaks import RUNS, streaks
+from afmd.science.rules.streaks import line_steps, streaks
 
 Plane = NDArray[np.float32]
 
@@ -46,11 +46,10 @@ class Evidence:
 
 def gathered(scan: Scan) -> Evidence:
     """Ask every detector."""
-    streak = streaks(scan.heights, RUNS[0])
-    for run in RUNS[1:]:
-        np.maximum(streak, streaks(scan.heights, run), out=streak)
+    steps = line_steps(scan.heights)
+    streak = streaks(steps)
     streak /= np.float32(THRESHOLDS["streak"])
-    hit = hits(scan.heights)
+    hit = hits(steps)
     hit /= np.float32(THRESHOLDS["hit"])
     if scan.retrace is None:
         alone = np.zeros_like(hit)

@@ -1,4 +1,4 @@
-"""Single hits: pixels that stand above or below both lines around them, by more than lines differ here.
+"""Single hits: pixels that stand above or below both lines around them, by more than lines differ.
 
 Rule: a hit is one line thick; what two lines share is a feature of the sample.
 """
@@ -6,22 +6,19 @@ Rule: a hit is one line thick; what two lines share is a feature of the sample.
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.science.rules.streaks import line_steps, sampled_sigma
+from afmd.science.rules.streaks import sampled_sigma
 
 Plane = NDArray[np.float32]
 
 
-def hits(heights: Plane) -> Plane:
+def hits(steps: Plane) -> Plane:
     """Return by how many σ of line-to-line steps each pixel stands out of both neighbouring lines, on one side.
 
-    ``heights``: float32 (rows, cols) in any unit; the first and last lines have but one neighbour and get 0.
+    ``steps``: from ``line_steps``. Float32 (rows, cols); the first and last lines have but one neighbour and get 0.
     """
-    result = np.zeros_like(heights)
-    if len(heights) < 3:
-        return result
-    steps = line_steps(heights)
+    result = np.zeros((steps.shape[0] + 1, steps.shape[1]), dtype=np.float32)
     sigma = sampled_sigma(steps)
-    if sigma == 0:
+    if len(result) < 3 or sigma == 0:
         return result
     out, back = steps[:-1], -steps[1:]
     least = np.minimum(np.abs(out), np.abs(back))

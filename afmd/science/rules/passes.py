@@ -15,7 +15,9 @@ Plane = NDArray[np.float32]
 
 FURTHEST = 8
 ALIGN_LINES = 64
+LIMIT = 4.0
 PROFILE_PX = 31
+MEDIAN_OF = 128
 SHIFT_LEFT = 0.35
 """What may be left of the shift after whole pixels, in px: a slope times this is no disagreement."""
 ALONG, AROUND = 5, 9
@@ -28,14 +30,25 @@ def disagreement(heights: Plane, other: Plane) -> Plane:
     pass that fits worse to the lines above and below.
     """
     other = _shifted(other, _shift(heights, other))
-    apart = heights - other
-    apart -= np.median(apart, axis=1, keepdims=True)
-    apart -= cv2.blur(np.median(apart, axis=0)[None].astype(np.float32), (PROFILE_PX, 1)).reshape(1, -1)
+    apart = _unalike(heights, other)
     slope = np.abs(np.gradient(heights, axis=1)).astype(np.float32)
     slope = np.maximum(slope, cv2.blur(slope, (5, 3)))
     tolerated = np.float32(sampled_sigma(apart)) + np.float32(SHIFT_LEFT) * slope
     excess = np.abs(apart) / np.maximum(tolerated, np.finfo(np.float32).tiny)
     return np.where(_oddness(heights) >= _oddness(other), excess, np.float32(0))
+
+
+def difference(heights: Plane, other: Plane) -> Plane:
+    """Return ``heights`` less the other pass, less what the scanner explains: shift, line offsets, hysteresis."""
+    return _unalike(heights, _shifted(other, _shift(heights, other)))
+
+
+def _unalike(heights: Plane, other: Plane) -> Plane:
+    apart = heights - other
+    rows, cols = (max(1, side // MEDIAN_OF) for side in apart.shape)
+    apart -= np.median(apart[:, ::cols], axis=1, keepdims=True)
+    apart -= cv2.blur(np.median(apart[::rows], axis=0)[None].astype(np.float32), (PROFILE_PX, 1)).reshape(1, -1)
+    return apart
 
 
 def _oddness(heights: Plane) -> Plane:
@@ -45,18 +58,23 @@ def _oddness(heights: Plane) -> Plane:
 
 
 def _shift(heights: Plane, other: Plane) -> int:
-    """Return the shift in px at which both passes agree best, from lines spread over the frame."""
+    """Return the shift in px at which the slopes of both passes go together best, from lines spread over the frame."""
     rows, cols = heights.shape
     if cols < 6 * FURTHEST:
         return 0
     some = slice(None, None, max(1, rows // ALIGN_LINES))
-    middle = heights[some, FURTHEST:-FURTHEST]
+    one, two = (_slopes(each[some]) for each in (heights, other))
+    middle = one[:, FURTHEST:-FURTHEST]
+    width = middle.shape[1]
+    shifts = range(-FURTHEST, FURTHEST + 1)
+    return max(shifts, key=lambda shift: float(np.vdot(middle, two[:, FURTHEST + shift : FURTHEST + shift + width])))
 
-    def unlike(shift: int) -> float:
-        apart = middle - other[some, FURTHEST + shift : cols - FURTHEST + shift]
-        return sampled_sigma(apart - np.median(apart, axis=1, keepdims=True))
 
-    return min(range(-FURTHEST, FURTHEST + 1), key=unlike)
+def _slopes(lines: Plane) -> Plane:
+    """Return differences along the lines, limited so that no edge outweighs the rest."""
+    steps = np.diff(lines, axis=1)
+    limit = np.float32(LIMIT * sampled_sigma(steps))
+    return np.clip(steps, -limit, limit)
 
 
 def _shifted(other: Plane, shift: int) -> Plane:

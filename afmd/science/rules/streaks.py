@@ -28,11 +28,13 @@ LONELY = 0.5
 LOCAL_WEIGHT = 0.5
 LOCAL_LINES = 31
 OFFSET_LIMIT = 4.0
+OFFSET_SAMPLE = 256
 THICKEST_SHARE = 1 / 6
 STEPS_AHEAD = 10
 UNDONE = 0.65
 """A streak ends where the steps since its start add up to at most this share of their largest sum."""
 STANDS_OFF = 0.3
+STILL_THERE = 0.5
 THICKNESSES = (2, 5, 12, 30)
 LONGER = 2
 """A streak is so many times longer than the thickest of its class, in lines; what is not, is no streak."""
@@ -42,41 +44,49 @@ _OCTAVE = 16
 _FLOOR = 2.0**-4
 
 
-def streaks(heights: Plane, run: int) -> Plane:
+def streaks(steps: Plane) -> Plane:
     """Return how strongly each pixel's streak begins and ends, in σ of such steps, float32 (rows, cols); 0 outside.
 
-    ``heights``: float32 (rows, cols) in any unit. ``run``: px. A frame of fewer than three lines has no streaks.
+    ``steps``: from ``line_steps``, one line fewer than the frame. A frame of less than three lines has no streaks.
     """
-    result = np.zeros_like(heights)
-    if len(heights) < 3:
+    result = np.zeros((steps.shape[0] + 1, steps.shape[1]), dtype=np.float32)
+    if len(result) < 3:
         return result
-    mean = averaged(line_steps(heights), run)
+    sharp = averaged(steps, RUNS[0])
+    if sampled_sigma(sharp) == 0:
+        return result
+    for run in RUNS:
+        _raise_streaks(result, averaged(steps, run), sharp)
+    return result
+
+
+def _raise_streaks(result: Plane, mean: Plane, sharp: Plane) -> None:
+    """Raise ``result`` to the strength of the streaks found in averaged steps and ended by sharp ones."""
+    rows, cols = mean.shape[0] + 1, mean.shape[1]
     sigma = np.float32(sampled_sigma(mean))
     if sigma == 0:
-        return result
-    mean /= sigma
-    bands = _Steps.found(mean).bands(thickest=max(3, round(len(heights) * THICKEST_SHARE)), lines=len(heights))
-    level = np.zeros_like(heights)
-    np.cumsum(mean, axis=0, out=level[1:])
+        return
+    found = _Steps.found(mean / sigma)
+    found = found.ended_by(sharp / sigma, seen_from=3 * sampled_sigma(sharp) / float(sigma))
+    bands = found.bands(thickest=max(3, round(rows * THICKEST_SHARE)), lines=rows)
+    level = np.zeros((rows, cols), dtype=np.float32)
+    np.cumsum(mean / sigma, axis=0, out=level[1:])
     bands = bands.standing_off(level)
     thickness = bands.bottom - bands.top
-    for above, most in pairwise((0, *THICKNESSES, len(heights))):
-        np.maximum(
-            result, _long(bands.where((thickness > above) & (thickness <= most)), heights.shape, most), out=result
-        )
-    return result
+    for above, most in pairwise((0, *THICKNESSES, rows)):
+        bands.where((thickness > above) & (thickness <= most)).painted(result, longer=LONGER * most)
 
 
 def line_steps(heights: Plane) -> Plane:
     """Return each line less the one above it, less the lines' own offset; (rows - 1, cols).
 
-    Offsets are the median of a line's steps, but at most ``OFFSET_LIMIT`` times their usual size: the jump of a whole
+    Offsets are the median of a line's steps, but at most ``OFFSET_LIMIT`` σ from the usual one: the jump of a whole
     line is no offset.
     """
     steps = np.diff(heights, axis=0)
-    offset = np.median(steps, axis=1)
-    limit = OFFSET_LIMIT * mad_sigma(offset)
-    steps -= np.clip(offset, -limit, limit).astype(np.float32)[:, None]
+    offset = np.median(steps[:, :: max(1, steps.shape[1] // OFFSET_SAMPLE)], axis=1)
+    usual, limit = np.median(offset), OFFSET_LIMIT * mad_sigma(offset)
+    steps -= np.clip(offset, usual - limit, usual + limit).astype(np.float32)[:, None]
     return steps
 
 
@@ -109,11 +119,12 @@ class _Bands:
     def standing_off(self, level: Plane) -> "_Bands":
         """Return the bands that stand off the median level of the lines around them, as far as their steps say."""
         rows, cols = level.shape
-        reach = np.maximum(AROUND_LINES // 2, 3 * (self.bottom - self.top) // 2)
+        wide = np.minimum(np.maximum(AROUND_LINES, 3 * (self.bottom - self.top)), rows - 1)
         middle = (self.top + self.bottom) // 2
-        around = middle[:, None] + np.linspace(-1, 1, AROUND_LINES) * reach[:, None]
+        start = np.clip(middle - wide // 2, 0, rows - 1 - wide)
+        around = start[:, None] + np.linspace(0, 1, AROUND_LINES) * wide[:, None]
         flat = level.reshape(-1)
-        place = np.clip(around, 0, rows - 1).astype(np.intp) * cols + self.col[:, None]
+        place = around.astype(np.intp) * cols + self.col[:, None]
         off = flat[middle * cols + self.col] - np.median(flat[place], axis=1)
         stay = off * np.sign(self.rise) >= STANDS_OFF * np.abs(self.rise)
         return self.where(stay)
@@ -122,15 +133,16 @@ class _Bands:
         """Return some of the bands."""
         return _Bands(self.col[keep], self.top[keep], self.bottom[keep], self.rise[keep], self.strength[keep])
 
-    def painted(self, shape: tuple[int, ...]) -> Plane:
-        """Return the bands' strength where they are, 0 elsewhere."""
-        plane = np.zeros(shape, dtype=np.float32)
+    def painted(self, plane: Plane, *, longer: int) -> None:
+        """Raise ``plane`` to the bands' strength where they stand side by side for at least ``longer`` px."""
         length = self.bottom - self.top
         first = np.repeat(np.cumsum(length) - length, length)
         row = np.repeat(self.top, length) + np.arange(length.sum()) - first
         place = row * plane.shape[1] + np.repeat(self.col, length)
-        np.maximum.at(plane.reshape(-1), place, np.repeat(self.strength, length))
-        return plane
+        order = np.argsort(place, kind="stable")
+        place, strength = place[order], np.repeat(self.strength, length)[order]
+        keep = _in_long_runs(place, plane.shape[1], min(longer, plane.shape[1]))
+        np.maximum.at(plane.reshape(-1), place[keep], strength[keep])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,13 +161,22 @@ class _Steps:
     def found(cls, mean: Plane) -> "_Steps":
         """Return the steps that are large for their surroundings and that no neighbouring pair of lines shares."""
         size = np.abs(mean)
-        local = size / np.sqrt(1 + np.square(np.float32(LOCAL_WEIGHT) * _usual(size)))
+        local: Plane = np.divide(size, local_scale(size), dtype=np.float32)
         keep = local > np.float32(LEAST_STEP)
         alike = mean[1:] * mean[:-1] > 0
         keep[1:] &= ~(alike & (size[:-1] >= np.float32(LONELY) * size[1:]))
         keep[:-1] &= ~(alike & (size[1:] >= np.float32(LONELY) * size[:-1]))
         col, row = np.nonzero(keep.T)
         return cls(col, row, mean[row, col], local[row, col])
+
+    def ended_by(self, sharp: Plane, *, seen_from: float) -> "_Steps":
+        """Return the steps less those that averaging drew past the end of their streak.
+
+        ``sharp``: the same steps over a few px, in the same σ; a step of ``seen_from`` or more would be seen there.
+        """
+        here = sharp[self.row, self.col] * np.sign(self.size)
+        stay = (np.abs(self.size) < seen_from) | (here >= np.float32(STILL_THERE) * np.abs(self.size))
+        return _Steps(self.col[stay], self.row[stay], self.size[stay], self.strength[stay])
 
     def bands(self, *, thickest: int, lines: int) -> _Bands:
         """Return every piece of a column after whose first step the next few add up to nothing."""
@@ -193,17 +214,32 @@ class _Steps:
         return _joined(above, below)
 
 
-def _long(bands: _Bands, shape: tuple[int, ...], thickest: int) -> Plane:
-    """Return the strength of bands of up to ``thickest`` lines that stand side by side for twice as many px."""
-    if len(bands.col) == 0:
-        return np.zeros(shape, dtype=np.float32)
-    beside = np.ones((1, min(LONGER * thickest, shape[1])), dtype=np.uint8)
-    return np.asarray(cv2.morphologyEx(bands.painted(shape), cv2.MORPH_OPEN, beside, borderType=cv2.BORDER_REPLICATE))
+def _in_long_runs(place: Index, cols: int, length: int) -> NDArray[np.bool_]:
+    """Return True where sorted flat indices, some twice, lie in a run along a line of at least ``length`` px."""
+    if place.size == 0:
+        return np.empty(0, dtype=bool)
+    gap = np.diff(place, prepend=-2)
+    starts = np.flatnonzero((gap > 1) | ((gap == 1) & (place % cols == 0)))
+    members = np.diff(starts, append=place.size)
+    reach = place[starts + members - 1] - place[starts] + 1
+    return np.repeat(reach >= length, members)
 
 
 def _joined(one: _Bands, other: _Bands) -> _Bands:
     pairs = ((getattr(one, name), getattr(other, name)) for name in ("col", "top", "bottom", "rise", "strength"))
     return _Bands(*(np.concatenate(pair) for pair in pairs))
+
+
+def local_scale(size: Plane) -> Plane:
+    """Return by how much steps must be larger here than on quiet ground: 1 there, more where large steps are usual.
+
+    ``size``: of steps, in σ of the frame, float32 (rows, cols).
+    """
+    scale = _usual(size)
+    scale *= np.float32(LOCAL_WEIGHT)
+    np.square(scale, out=scale)
+    scale += 1
+    return np.sqrt(scale, out=scale)
 
 
 def _usual(size: Plane) -> Plane:
@@ -216,4 +252,4 @@ def _usual(size: Plane) -> Plane:
     octaves = np.log2(np.maximum(small, np.float32(_FLOOR))) - np.float32(np.log2(_FLOOR))
     median = cv2.medianBlur((octaves * _OCTAVE).clip(0, 255).astype(np.uint8), LOCAL_LINES)
     table = (SIGMA_PER_MAD * _FLOOR * 2.0 ** (np.arange(256) / _OCTAVE)).astype(np.float32)
-    return np.asarray(cv2.resize(table[median], (cols, rows), interpolation=cv2.INTER_LINEAR)).reshape(rows, cols)
+    return np.array(cv2.resize(table[median], (cols, rows), interpolation=cv2.INTER_LINEAR)).reshape(rows, cols)

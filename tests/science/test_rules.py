@@ -1,0 +1,170 @@
+"""The rules: what they find in scans that were spoilt here, and what they leave alone in clean real ones."""
+
+import numpy as np
+import pytest
+
+import afmd
+from afmd.domain.findings import Label
+from afmd.domain.scan import Scan
+from afmd.science.rules import VERSION, RulesClassifier, RulesSegmenter
+from afmd.science.rules.clipping import clipped
+from afmd.science.rules.evidence import HANDOVER, gathered
+from afmd.science.rules.hits import hits
+from afmd.science.rules.passes import disagreement
+from afmd.science.rules.streaks import line_steps, streaks
+
+CLEAN = ("old_bruker.002", "old_bruker.004", "di-2.di", "di-6.di", "kpg20080408.007")
+
+
+def particles(rows=128, cols=160, seed=0):
+    """Domes of 8 nm on a rough, tilted ground."""
+    rng = np.random.default_rng(seed)
+    row, col = np.indices((rows, cols))
+    heights = 0.05 * row - 0.02 * col + rng.normal(0, 0.05, (rows, cols))
+    for top, left in rng.uniform(10, min(rows, cols) - 10, (12, 2)):
+        heights += 8 * np.exp(-((row - top) ** 2 + (col - left) ** 2) / 18)
+    return heights.astype(np.float32)
+
+
+def segmented(heights, retrace=None):
+    return RulesSegmenter().segment(Scan.from_heights(heights, pixel_nm=2.0, retrace=retrace)).artifact >= 0.5
+
+
+def spoil(heights, *, row, bottom, left=0, right=None, by):
+    spoilt = heights.copy()
+    spoilt[row:bottom, left:right] += by
+    truth = np.zeros(heights.shape, dtype=bool)
+    truth[row:bottom, left:right] = True
+    return spoilt, truth
+
+
+def overlap(one, other):
+    return float((one & other).sum() / (one | other).sum())
+
+
+@pytest.mark.parametrize("by", [3.0, -3.0])
+@pytest.mark.parametrize("thickness", [1, 2, 6])
+def test_lost_lines_are_found_whichever_way_the_tip_went(by, thickness):
+    spoilt, truth = spoil(particles(), row=60, bottom=60 + thickness, by=by)
+
+    assert overlap(segmented(spoilt), truth) > 0.85
+
+
+@pytest.mark.parametrize("by", [2.0, -2.0])
+def test_a_scar_is_found_from_end_to_end(by):
+    spoilt, truth = spoil(particles(seed=1), row=70, bottom=71, left=40, right=90, by=by)
+
+    assert overlap(segmented(spoilt), truth) > 0.7
+
+
+@pytest.mark.parametrize("rows", [slice(0, 2), slice(-2, None)])
+def test_lines_lost_at_the_frame_s_border_are_found(rows):
+    heights = particles(seed=2)
+    heights[rows] -= 4
+    truth = np.zeros(heights.shape, dtype=bool)
+    truth[rows] = True
+
+    assert overlap(segmented(heights), truth) > 0.8
+
+
+def test_a_spike_is_found():
+    heights = particles(seed=3)
+    heights[50, 60:62] += 5
+
+    assert segmented(heights)[50, 60:62].all()
+
+
+def test_particles_and_noise_are_no_artefact():
+    assert segmented(particles(seed=4)).mean() < 0.001
+
+
+@pytest.mark.parametrize("angle", [0, 90])
+def test_a_grating_s_steps_are_no_streaks(angle):
+    row, col = np.indices((128, 128))
+    profile = 50 / (1 + np.exp(-8 * np.sin((row if angle == 0 else col) / 6)))
+    heights = (profile + np.random.default_rng(0).normal(0, 0.3, profile.shape)).astype(np.float32)
+
+    assert segmented(heights).mean() < 0.01
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e6])
+def test_neither_unit_nor_tilt_changes_what_is_found(scale):
+    spoilt, _ = spoil(particles(seed=5), row=60, bottom=62, by=3)
+    row, col = np.indices(spoilt.shape)
+
+    one = segmented(spoilt)
+    other = segmented(((spoilt + 0.4 * row - 0.1 * col) * scale).astype(np.float32))
+
+    assert overlap(one, other) > 0.98
+
+
+def test_what_only_one_pass_shows_is_its_artefact():
+    heights = particles(seed=6)
+    other = heights + np.random.default_rng(1).normal(0, 0.05, heights.shape).astype(np.float32)
+    spoilt, truth = spoil(heights, row=60, bottom=63, left=50, right=60, by=2)
+
+    assert overlap(disagreement(spoilt, np.roll(other, 2, axis=1)) > 6, truth) > 0.6
+    assert not (disagreement(other, np.roll(spoilt, 2, axis=1)) > 6).any(axis=1).all()
+
+
+def test_clipped_tops_are_found_and_a_flat_sample_is_not_clipped():
+    heights = particles(seed=7)
+    top = np.minimum(heights, np.quantile(heights, 0.97))
+
+    np.testing.assert_array_equal(clipped(top), top == top.max())
+    assert clipped(top).any()
+    assert not clipped(np.round(particles(seed=8), 1)).any()
+    assert not clipped(np.full((32, 32), 3, np.float32)).any()
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (2, 300), (300, 2), (3, 3), (5, 5), (33, 47)])
+def test_any_shape_gets_finite_probabilities(shape):
+    heights = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    scan = Scan.from_heights(heights, pixel_nm=1, retrace=heights[::-1])
+
+    found, seen = RulesClassifier().classify(scan), RulesSegmenter().segment(scan)
+
+    assert seen.artifact.shape == shape
+    assert seen.artifact.dtype == np.float32
+    assert ((seen.artifact >= 0) & (seen.artifact <= 1)).all()
+    assert sum(found.probabilities.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "detect", [lambda h: streaks(line_steps(h)), lambda h: hits(line_steps(h)), lambda h: disagreement(h, h)]
+)
+def test_a_frame_without_relief_has_nothing_in_it(detect):
+    assert not detect(np.full((40, 40), 5, np.float32)).any()
+
+
+def test_every_answer_names_the_rules_and_their_version():
+    scan = Scan.from_heights(particles(), pixel_nm=1)
+
+    assert (
+        str(RulesClassifier().classify(scan).backend)
+        == str(RulesSegmenter().segment(scan).backend)
+        == f"rules@{VERSION}"
+    )
+
+
+def test_what_was_gathered_for_one_scan_is_not_given_to_another():
+    one, other = (Scan.from_heights(particles(seed=s), pixel_nm=1) for s in (1, 2))
+    HANDOVER.put(one, gathered(one))
+
+    np.testing.assert_array_equal(HANDOVER.take(other).hit, gathered(other).hit)
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_a_clean_real_scan_is_good_and_stays_unmasked(scans_dir, name):
+    scan = afmd.read(scans_dir / "images" / name)
+
+    assert (RulesSegmenter().segment(scan).artifact >= 0.5).mean() < 0.003
+    assert RulesClassifier().classify(scan).label is Label.GOOD
+
+
+@pytest.mark.parametrize("name", ["5.011", "Veeco_20160622.003", "09261606.001"])
+def test_a_real_scan_with_lost_lines_or_streaks_is_not_tracking(scans_dir, name):
+    scan = afmd.read(scans_dir / "images" / name)
+
+    assert (RulesSegmenter().segment(scan).artifact >= 0.5).mean() > 0.005
+    assert RulesClassifier().classify(scan).label is Label.NOT_TRACKING
