@@ -16,8 +16,8 @@ STANDS_OUT = 8.0
 """Offsets of neighbouring lines that differ by this many times the usual are a jump."""
 MOST = 64
 CLOSER = 0.5
-LEAST_SIDE = 2
-"""Fewest pixels on either side of a jump within a line."""
+LEAST_SIDE = 0.03
+"""Least share of the line on either side of a jump within it."""
 
 
 def undo_jumps(heights: Floats, surface: Floats, offsets: Doubles, *, base_nm: float) -> tuple[Jump, ...]:
@@ -26,7 +26,7 @@ def undo_jumps(heights: Floats, surface: Floats, offsets: Doubles, *, base_nm: f
     ``heights``, ``surface``: (rows, cols) nm; ``base_nm`` comes on top of the surface. ``offsets``: (rows,) nm, each
     row's own part of it.
     """
-    if len(offsets) < 4:
+    if len(offsets) < 5:
         return ()
     rows = _jumping_rows(offsets)
     found = [Jump(int(row), 0, float(offsets[row] - offsets[row - 1])) for row in _shifted_rows(offsets)]
@@ -49,10 +49,16 @@ def undo_jumps(heights: Floats, surface: Floats, offsets: Doubles, *, base_nm: f
 
 
 def _jumping_rows(offsets: Doubles) -> NDArray[np.intp]:
-    """Return the rows whose two neighbours lie far apart, the furthest ``MOST`` of them."""
+    """Return the rows whose two neighbours lie far apart, the furthest ``MOST`` of them.
+
+    Two lines on either side must agree with each other: next to a single spoilt line nothing has jumped.
+    """
     step = np.abs(offsets[2:] - offsets[:-2])
-    far = np.flatnonzero(step > STANDS_OUT * narrow_sigma(step))
-    return np.sort(far[np.argsort(-step[far])][:MOST]) + 1
+    rows = np.flatnonzero(step > STANDS_OUT * narrow_sigma(step)) + 1
+    rows = rows[(rows >= 2) & (rows <= len(offsets) - 3)]
+    unrest = np.maximum(np.abs(offsets[rows - 1] - offsets[rows - 2]), np.abs(offsets[rows + 2] - offsets[rows + 1]))
+    rows = rows[unrest < step[rows - 1] / 3]
+    return np.sort(rows[np.argsort(-step[rows - 1])][:MOST])
 
 
 def _shifted_rows(offsets: Doubles) -> NDArray[np.intp]:
@@ -70,8 +76,9 @@ def _best_place(own: Floats, before: Floats, after: Floats) -> tuple[NDArray[np.
     columns = own.shape[1]
     left = np.cumsum(np.abs(own - before[:, None]), axis=1, dtype=np.float64)
     right = np.cumsum(np.abs(own - after[:, None])[:, ::-1], axis=1, dtype=np.float64)[:, ::-1]
-    cost = (left[:, :-1] + right[:, 1:])[:, LEAST_SIDE - 1 : columns - LEAST_SIDE] / columns
+    side = max(2, round(LEAST_SIDE * columns))
+    cost = (left[:, :-1] + right[:, 1:])[:, side - 1 : columns - side] / columns
     if cost.shape[1] == 0:
         return np.zeros(len(own), dtype=np.intp), np.full(len(own), np.inf)
     place = cost.argmin(axis=1)
-    return place + LEAST_SIDE, cost[np.arange(len(own)), place]
+    return place + side, cost[np.arange(len(own)), place]
