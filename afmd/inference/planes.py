@@ -22,6 +22,8 @@ POOLED_SIDE: Final = 224
 POOLED: Final = ("aligned, mean", "scar and down, largest magnitude", "across and pass difference, mean magnitude")
 MAD_TO_SIGMA: Final = 1.4826
 _SAMPLES = 1 << 14
+_FARTHEST_PX = 20
+_LINES = 48
 
 
 def segmenter_planes(heights: NDArray[np.float32], retrace: NDArray[np.float32] | None = None) -> Plane:
@@ -31,7 +33,7 @@ def segmenter_planes(heights: NDArray[np.float32], retrace: NDArray[np.float32] 
     *relief*: less its mean plane. *aligned*: lines joined by the median of their differences, then levelled.
     *down*: difference to the line above less its median. *scar*: difference to the median of five lines.
     *across*: difference to the pixel before. *row_noise*, *row_step*: each line's noise and offset, spread over it.
-    *pass_difference*: this pass less the other, zero where there is none; *pass_present*: 1 or 0 everywhere.
+    *pass_difference*: this pass less the other, registered, or zero; *pass_present*: whether there is another, 1 or 0.
     """
     level = less_plane(heights)
     planes = np.empty((len(NAMES), *level.shape), np.float32)
@@ -43,7 +45,7 @@ def segmenter_planes(heights: NDArray[np.float32], retrace: NDArray[np.float32] 
     planes[DOWN] = down - steps[:, None]
     planes[SCAR] = level - median_of_five_rows(level)
     planes[ACROSS] = across
-    planes[PASS_DIFFERENCE] = 0 if retrace is None else level - less_plane(retrace)
+    planes[PASS_DIFFERENCE] = 0 if retrace is None else level - registered(less_plane(retrace), level)
     scales = {i: robust_scale(planes[i]) for i in (RELIEF, ALIGNED, DOWN, SCAR, ACROSS)}
     scales[PASS_DIFFERENCE] = scales[ACROSS]
     for plane, scale in scales.items():
@@ -79,6 +81,23 @@ def less_plane(heights: NDArray[np.float32]) -> Plane:
     level = heights - (mean + slopes[0] * down).astype(heights.dtype)[:, None]
     level -= (slopes[1] * along).astype(heights.dtype)[None, :]
     return np.asarray(level, np.float32)
+
+
+def registered(other: Plane, level: Plane) -> Plane:
+    """Return the other pass shifted along the lines to where it differs least (L1) from this one, edges repeated.
+
+    Real passes lie up to 14 pixels apart, by the piezo's hysteresis; whole pixels, at most 20, judged on 48 lines.
+    """
+    cols = level.shape[1]
+    farthest = min(_FARTHEST_PX, cols // 8)
+    lines = _every(len(level), _LINES)
+    inner, sample = level[lines, farthest : cols - farthest], other[lines]
+
+    def unlike(shift: int) -> float:
+        return float(np.abs(inner - sample[:, farthest + shift : cols - farthest + shift]).mean())
+
+    shift = min(sorted(range(-farthest, farthest + 1), key=abs), key=unlike)
+    return other[:, np.clip(np.arange(cols) + shift, 0, cols - 1)]
 
 
 def robust_scale(values: NDArray[np.float32]) -> float:

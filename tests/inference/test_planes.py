@@ -122,3 +122,13 @@ def test_the_scan_itself_is_left_as_it_was():
     planes.segmenter_planes(heights, heights)
 
     np.testing.assert_array_equal(heights, before)
+
+
+@pytest.mark.parametrize("shift", [-14, 0, 6])
+def test_passes_that_lie_apart_are_registered_before_they_are_compared(shift):
+    heights = surface(cols=260)
+    trace, retrace = heights[:, 30:230], heights[:, 30 + shift : 230 + shift]
+
+    found = planes.registered(retrace, trace)
+
+    np.testing.assert_array_equal(found[:, 20:-20], trace[:, 20:-20])
