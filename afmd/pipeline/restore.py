@@ -15,7 +15,7 @@ from afmd.domain.params import Params
 from afmd.domain.ports import Classifier, Segmenter
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
-from afmd.pipeline.stages import classified, levelled, refused, segmented
+from afmd.pipeline.stages import classified, ground_of, levelled, refused, segmented
 from afmd.pipeline.stopwatch import Stopwatch
 from afmd.science import inpaint, quality, smooth
 
@@ -41,7 +41,8 @@ def restore(
     with watch("segment"):
         seen, masks = segmented(scan, params=params, segmenter=segmenter)
     with watch("flatten"):
-        flattened = levelled(scan, spoilt=masks.grown | excluded, feature=seen.feature, params=params)
+        ground = ground_of(masks.grown, excluded=excluded, feature=seen.feature, params=params)
+        flattened = levelled(scan, ground=ground, params=params)
     refusal = refused(masks.final, params=params)
     touched = np.zeros_like(masks.final) if refusal or found.label is Label.GOOD else masks.final
     with watch("fill"):

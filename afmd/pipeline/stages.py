@@ -11,6 +11,7 @@ from afmd.science import flatten, mask
 
 FEATURE_THR = 0.5
 """A pixel more likely feature than substrate has no say in the ground."""
+LEAST_GROUND = 0.05
 
 
 def classified(scan: Scan, *, params: Params, classifier: Classifier) -> Classification:
@@ -28,14 +29,28 @@ def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segm
     return Segmentation(seen.artifact, masks.raw, masks.final, feature, seen.backend), masks
 
 
-def levelled(
-    scan: Scan, *, spoilt: NDArray[np.bool_], feature: NDArray[np.bool_] | None, params: Params
-) -> NDArray[np.float32]:
-    """Return the levelled heights, fitted to pixels that are neither ``spoilt`` nor, in ``best``, features."""
-    ground = ~spoilt
-    if feature is not None and params.preset is Preset.BEST:
-        ground &= ~feature
+def levelled(scan: Scan, *, ground: NDArray[np.bool_], params: Params) -> NDArray[np.float32]:
+    """Return the levelled heights, fitted to ``ground``. Raises ``CannotLevel``."""
     return flatten.level(scan.heights, pixel_nm=scan.pixel_nm, ground=ground, params=params).heights
+
+
+def ground_of(
+    spoilt: NDArray[np.bool_],
+    *,
+    excluded: NDArray[np.bool_],
+    feature: NDArray[np.bool_] | None,
+    params: Params,
+) -> NDArray[np.bool_]:
+    """Return what levelling may trust: neither ``spoilt`` nor ``excluded`` nor, in ``best``, a feature.
+
+    Where that leaves less than ``LEAST_GROUND`` of the frame, features may vote; where it still does, spoilt pixels
+    too: a scan that is all artefact is levelled and reported. What a user excluded never votes.
+    """
+    free = ~excluded
+    whole = free & ~spoilt
+    bare = whole if feature is None or params.preset is Preset.PUBLISHED else whole & ~feature
+    least = LEAST_GROUND * spoilt.size
+    return next((ground for ground in (bare, whole) if np.count_nonzero(ground) >= least), free)
 
 
 def refused(spoilt: NDArray[np.bool_], *, params: Params) -> str:

@@ -35,6 +35,8 @@ UNDONE = 0.65
 """A streak ends where the steps since its start add up to at most this share of their largest sum."""
 STANDS_OFF = 0.3
 STILL_THERE = 0.5
+THIN = 10.0
+"""A streak thicker than so many lines needs twice the steps."""
 THICKNESSES = (2, 5, 12, 30)
 LONGER = 2
 """A streak is so many times longer than the thickest of its class, in lines; what is not, is no streak."""
@@ -129,6 +131,11 @@ class _Bands:
         stay = off * np.sign(self.rise) >= STANDS_OFF * np.abs(self.rise)
         return self.where(stay)
 
+    def less_if_thick(self) -> "_Bands":
+        """Return the bands, weaker the thicker they are: of many lines, some two begin and end like a streak."""
+        thin = np.float32(THIN) / (np.float32(THIN) + (self.bottom - self.top - 1).astype(np.float32))
+        return _Bands(self.col, self.top, self.bottom, self.rise, self.strength * thin)
+
     def where(self, keep: NDArray[np.bool_]) -> "_Bands":
         """Return some of the bands."""
         return _Bands(self.col[keep], self.top[keep], self.bottom[keep], self.rise[keep], self.strength[keep])
@@ -197,19 +204,30 @@ class _Steps:
             np.maximum(peak[start], np.abs(total[start]), out=peak[start])
         done = np.flatnonzero(end)
         inner = _Bands(self.col[done], self.row[done] + 1, end[done] + 1, rise[done], strength[done])
-        return _joined(inner, self._at_border(thickest=thickest, lines=lines))
+        return _joined(inner, self._at_border(thickest=thickest, lines=lines)).less_if_thick()
 
     def _at_border(self, *, thickest: int, lines: int) -> _Bands:
-        """Return what lies above each column's first step and below its last, where that is near the border."""
+        """Return what lies above each column's first step and below its last, where that is near the border.
+
+        Only one of the two steps is seen: it counts half.
+        """
         change = np.flatnonzero(np.diff(self.col, prepend=-1, append=-1))
         first, last = change[:-1], change[1:] - 1
         first = first[self.row[first] < thickest]
         last = last[lines - 1 - self.row[last] <= thickest]
         above = _Bands(
-            self.col[first], np.zeros_like(first), self.row[first] + 1, -self.size[first], self.strength[first]
+            self.col[first],
+            np.zeros_like(first),
+            self.row[first] + 1,
+            -self.size[first],
+            self.strength[first] * np.float32(0.5),
         )
         below = _Bands(
-            self.col[last], self.row[last] + 1, np.full_like(last, lines), self.size[last], self.strength[last]
+            self.col[last],
+            self.row[last] + 1,
+            np.full_like(last, lines),
+            self.size[last],
+            self.strength[last] * np.float32(0.5),
         )
         return _joined(above, below)
 
