@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.science.flatten.linesystem import step_sigmas
-from afmd.science.flatten.plateaus import plateau_guess
+from afmd.science.flatten.plateaus import plateau_guess, stands_out
 from afmd.science.flatten.scanner import Scanner, powers
 from afmd.science.flatten.substrate import MOST_PIXELS, Substrate, find_substrate, span_of
 from afmd.science.flatten.thinned import Floats, Thinned
@@ -35,7 +35,8 @@ def best_guess(frame: Thinned, order: int) -> tuple[Scanner, Substrate]:
 
 
 def plain_guess(frame: Thinned, basis: Doubles) -> Scanner:
-    """Return the shape of the columns' medians about the lines' medians, and then the lines' medians."""
+    """Return the shape of the columns' medians about the lines' medians, the twist of what is left, and the lines'
+    medians."""
     trusted = None if frame.votes.all() else frame.votes > 0
     middle = _known_medians(frame.heights, trusted)
     rest = np.ascontiguousarray((frame.heights - middle[:, None].astype(np.float32)).T)
@@ -43,7 +44,18 @@ def plain_guess(frame: Thinned, basis: Doubles) -> Scanner:
     known = np.isfinite(columns)
     design = np.column_stack([np.ones(np.count_nonzero(known)), basis[known]])
     shape = np.asarray(np.linalg.lstsq(design, columns[known], rcond=1e-6)[0][1:], dtype=np.float64)
-    return Scanner(shape, _known_medians(frame.heights - (basis @ shape).astype(np.float32), trusted))
+    scanner = Scanner(shape, np.zeros(len(frame.rows)))
+    scanner = scanner.plus(np.zeros(len(shape)), _known_medians(scanner.off(frame), trusted), 0.0)
+    rest = scanner.off(frame)
+    twist = _twist(rest, frame)
+    return scanner._replace(twist=twist) if stands_out(twist, rest, frame) else scanner
+
+
+def _twist(rest: Floats, frame: Thinned) -> float:
+    """Return the least-squares twist of what a scanner leaves, nm."""
+    lean = (frame.votes * rest) @ frame.across.astype(np.float32)
+    norm = frame.down**2 @ (frame.votes @ (frame.across**2).astype(np.float32))
+    return float(frame.down @ lean) / max(float(norm), TINY)
 
 
 def _known_medians(heights: Floats, trusted: NDArray[np.bool_] | None) -> Doubles:

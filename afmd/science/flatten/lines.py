@@ -58,7 +58,8 @@ def _summed_differences(ground: Ground, params: Params) -> NDArray[np.float64]: 
     if not np.isfinite(steps).any():
         return np.full(len(ground.heights), np.nan)
     offsets = np.concatenate([[0.0], np.cumsum(np.nan_to_num(steps))])
-    return np.asarray(offsets - np.mean(offsets) + np.median(ground.heights))
+    middles = line_median(ground.heights, ground.trusted)
+    return np.asarray(offsets + np.nanmedian(middles - offsets))
 
 
 def _known(offsets: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ def refined(frame: Thinned, guess: Scanner, substrate: Substrate) -> Fit:
     rest -= substrate.levels.astype(np.float32)[level]
     weight = substrate.trust(rest, frame.votes)
     order = len(guess.shape)
-    change = _solved(rest, weight, frame, order, level, len(substrate.levels))
+    change = _solved(rest, weight, frame, order, level, len(substrate.levels), twists=guess.twist != 0)
     rest -= (powers(frame.across, order) @ change[:order]).astype(np.float32)
     rest -= twisted(change[order], frame.down, frame.across)
     rest -= np.concatenate([[0.0], change[order + 1 :]]).astype(np.float32)[level]
@@ -49,12 +49,13 @@ def refined(frame: Thinned, guess: Scanner, substrate: Substrate) -> Fit:
     system.absolute(_absolute(rest, weight))
     lines, discord = system.solved()
     rest -= lines[:, None].astype(np.float32)
-    scanner = Scanner(guess.shape + change[:order], guess.offsets + lines, guess.twist + float(change[order]))
-    return Fit(scanner, discord, rest, weight)
+    return Fit(guess.plus(change[:order], lines, float(change[order])), discord, rest, weight)
 
 
-def _solved(rest: Floats, weight: Floats, frame: Thinned, order: int, level: NDArray[np.intp], levels: int) -> Doubles:
-    """Return the changes of shape (order), twist, and all levels but the first, nm."""
+def _solved(
+    rest: Floats, weight: Floats, frame: Thinned, order: int, level: NDArray[np.intp], levels: int, *, twists: bool
+) -> Doubles:
+    """Return the changes of shape (order), twist (0 unless it ``twists``), and all levels but the first, nm."""
     pulled = weight * rest
     sums = _Sums.of(weight, pulled, frame, level, levels)
     basis, down = powers(frame.across, order), frame.down
@@ -76,7 +77,11 @@ def _solved(rest: Floats, weight: Floats, frame: Thinned, order: int, level: NDA
     total += 1e-3 * np.median(total) + RIDGE
     schur = gram - (coupling / total[:, None]).T @ coupling
     schur += np.eye(len(schur)) * RIDGE * np.trace(schur) / len(schur)
-    return np.asarray(np.linalg.solve(schur, pull - coupling.T @ (pulled.sum(axis=1) / total)))
+    drawn_on = pull - coupling.T @ (pulled.sum(axis=1) / total)
+    free = np.flatnonzero((np.arange(len(pull)) != order) | twists)
+    change = np.zeros(len(pull))
+    change[free] = np.linalg.solve(schur[np.ix_(free, free)], drawn_on[free])
+    return change
 
 
 @dataclass(frozen=True, slots=True, eq=False)

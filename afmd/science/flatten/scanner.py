@@ -21,6 +21,10 @@ class Scanner(NamedTuple):
     offsets: Doubles
     twist: float = 0.0
 
+    def plus(self, shape: Doubles, offsets: Doubles, twist: float) -> "Scanner":
+        """Return the sum of this scanner and a change of each of its parts."""
+        return Scanner(self.shape + shape, self.offsets + offsets, self.twist + twist)
+
     def along(self, across: Doubles) -> Floats:
         """Return the shape at ``across`` (−1 … 1), float32 nm."""
         return np.asarray(powers(across, len(self.shape)) @ self.shape, dtype=np.float32)

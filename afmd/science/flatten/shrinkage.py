@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.fft import dct, idct
 from scipy.optimize import nnls
 
-from afmd.science.flatten.linesystem import BLOCKS
+from afmd.science.flatten.linesystem import BLOCKS, SURE_NM
 from afmd.science.flatten.scanner import Scanner
 from afmd.science.flatten.thinned import Floats, Thinned
 from afmd.science.robust import TINY
@@ -73,7 +73,7 @@ def wiener_gain(power: Doubles, sample: Doubles) -> Doubles:
     """
     count = len(power)
     mode = np.arange(1, count + 1, dtype=np.float64)
-    expected = _running_mean(sample, np.maximum(1, (0.35 * mode).astype(np.intp))) + np.finfo(float).tiny
+    expected = _running_mean(sample, np.maximum(1, (0.35 * mode).astype(np.intp))) + SURE_NM**2
     shapes = np.column_stack([np.ones(count), mode**-2, mode**-4])
     first = np.unique(np.round(np.geomspace(1, count + 1, 24)).astype(np.intp))[:-1] - 1
     size = np.diff(np.append(first, count))
