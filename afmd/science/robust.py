@@ -139,10 +139,10 @@ def shorth(values: Floats, votes: Floats, *, share: float = 0.35) -> NDArray[np.
     width[np.isnan(width)] = np.inf
     width[np.arange(columns)[None, :] + span[:, None] >= np.maximum(count, 2)[:, None]] = np.inf
     middle = np.minimum(width.argmin(axis=1) + span // 2, np.maximum(count - 1, 0))
-    return np.where(count > 0, ranked[np.arange(len(values)), middle], np.float32(0))
+    return np.asarray(np.where(count > 0, ranked[np.arange(len(values)), middle], 0), dtype=np.float32)
 
 
 def _shorth_of_all(ranked: Floats, share: float) -> NDArray[np.float32]:
     span = min(max(int(share * ranked.shape[1]), 1), ranked.shape[1] - 1)
     first = (ranked[:, span:] - ranked[:, : ranked.shape[1] - span]).argmin(axis=1)
-    return ranked[np.arange(len(ranked)), first + span // 2].astype(np.float32)
+    return np.asarray(ranked[np.arange(len(ranked)), first + span // 2], dtype=np.float32)

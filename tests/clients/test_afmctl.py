@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -388,16 +389,29 @@ def test_a_live_table_on_a_terminal_can_be_left(served: Served) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "afmd_client", "watch", "--address", served.address]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "30"}
-    program = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    shown = _read_until(ours, b"current")
-
-    program.send_signal(2)
-
-    assert program.wait(PATIENCE_S) == 130
-    os.close(ours)
+    with subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509 one thread so far
+    ) as program:
+        try:
+            os.close(theirs)
+            shown = _read_until(ours, b"current")
+            program.send_signal(signal.SIGINT)
+            assert program.wait(PATIENCE_S) == 130
+        finally:
+            program.kill()
+            os.close(ours)
     assert b"a.001" in shown
     assert b"Traceback" not in shown
+
+
+def _heed_interrupts() -> None:
+    """Undo what a shell does to programs in its background, so that these tests can run there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _read_until(descriptor: int, words: bytes) -> bytes:
