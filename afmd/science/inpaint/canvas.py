@@ -57,16 +57,17 @@ class Canvas:
         """
         at, kind = place.members[which], place.kind[which]
         away, aside = np.array(place.cluster).T
-        step = place.step[:, None]
-        parts = []
-        for edge in place.edges:
+        step, width = place.step[:, None], len(place.cluster)
+        index = np.empty((len(at), len(place.edges) * width), dtype=np.intp)
+        for number, edge in enumerate(place.edges):
             along, beside = (self.stride, 1) if edge < 2 else (1, self.stride)
             out, side = away * step * along, aside * step * beside
             ways = np.stack([side - out, side + out, -side - out, -side + out])
             sign, mirrored = edges.sign[edge, at], edges.sign[0 if edge >= 2 else 2, at] > 0
             root = origin + (sign * np.intp(along)) * edges.distance[edge, at]
-            parts.append(root[:, None] + ways[(sign > 0) + 2 * mirrored, kind])
-        return np.concatenate(parts, axis=1)
+            part = index[:, number * width : (number + 1) * width]
+            np.add(root[:, None], ways[(sign > 0) + 2 * mirrored, kind], out=part)
+        return index
 
     def _mirror_border(self) -> None:
         """Repeat the frame's border in the margin again, guesses included."""

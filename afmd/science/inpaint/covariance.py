@@ -11,25 +11,28 @@ from scipy import fft
 
 TILE = 256
 TILES_EACH_WAY = 3
-LONGEST_LAG = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Covariance:
-    """``correlation``: float64 (lags down, lags across), 1 at no lag. ``variance``: nm²."""
+    """``correlation``: float64 (lags down, lags across), 1 at no lag. ``period``: px, (down, across), after which the
+    frame's endless mirror images repeat, for which the table holds. ``variance``: nm².
+    """
 
     correlation: NDArray[np.float64]
+    period: tuple[int, int]
     variance: float
 
     def between(self, down: NDArray[np.integer], across: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return the correlation of heights so many pixels apart; beyond the table its last value holds."""
+        folded = [_folded(lag, period) for lag, period in zip((down, across), self.period, strict=True)]
         rows, cols = self.correlation.shape
-        place = np.minimum(np.abs(down), rows - 1) * cols + np.minimum(np.abs(across), cols - 1)
+        place = np.minimum(folded[0], rows - 1) * cols + np.minimum(folded[1], cols - 1)
         return np.asarray(np.take(self.correlation, place))
 
 
-def estimated(frame: NDArray[np.float32]) -> Covariance:
-    """Estimate from a frame without holes, float32 (rows, cols) nm.
+def estimated(frame: NDArray[np.float32], *, longest_lag: int = TILE) -> Covariance:
+    """Estimate from a frame without holes, float32 (rows, cols) nm, for lags of up to ``longest_lag`` px.
 
     The mean power spectrum of even extensions of tiles (a cosine transform: no step at the borders, which would look
     like roughness) is turned back into correlations by Wiener's and Khinchin's theorem.
@@ -42,12 +45,12 @@ def estimated(frame: NDArray[np.float32]) -> Covariance:
             tile = frame[top : top + side[0], left : left + side[1]]
             power += np.square(fft.dctn(tile - tile.mean(), norm="ortho"))
     power /= len(corners[0]) * len(corners[1]) * power.size
-    down, across = (_cosines(length) for length in side)
+    down, across = (_cosines(length, longest_lag) for length in side)
     table = down @ power @ across.T
-    variance = float(table[0, 0])
+    variance, period = float(table[0, 0]), (2 * side[0], 2 * side[1])
     if variance <= 0:
-        return Covariance(np.ones((1, 1)), 0.0)
-    return Covariance(table / variance, variance)
+        return Covariance(np.ones((1, 1)), period, 0.0)
+    return Covariance(table / variance, period, variance)
 
 
 def _starts(length: int) -> NDArray[np.intp]:
@@ -56,6 +59,15 @@ def _starts(length: int) -> NDArray[np.intp]:
     return np.linspace(0, max(length - TILE, 0), count).astype(np.intp)
 
 
-def _cosines(length: int) -> NDArray[np.float64]:
-    lags = np.arange(min(LONGEST_LAG + 1, length))
+def _cosines(length: int, longest_lag: int) -> NDArray[np.float64]:
+    lags = np.arange(min(longest_lag, length) + 1)
     return np.asarray(np.cos(np.pi / length * np.outer(lags, np.arange(length))))
+
+
+def _folded(lag: NDArray[np.integer], period: int) -> NDArray[np.integer]:
+    """Return lags within half a period of an even, periodic function."""
+    rest = np.abs(lag)
+    if int(rest.max(initial=0)) <= period // 2:
+        return np.asarray(rest)
+    rest %= period
+    return np.asarray(np.minimum(rest, period - rest))

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from afmd.science.inpaint.covariance import Covariance
 from afmd.science.inpaint.gaps import NONE, Reach
 
-DISTANCES = np.array([1, 2, 3, 4, 6, 9, 13, 20, 32, 50, 80, 128, 200, 320, 512])
-"""Distances in px that have weights of their own; others take those of the nearest by ratio."""
+DISTANCES = np.array([1, 2, 3, 4, 6, 9, 13, 20, 32, 50, 80])
+"""Distances in px that have weights of their own; others take those of the nearest by ratio, longer ones the last."""
 RATIO = 4
-LONG_CLUSTER = ((0, -2), (0, -1), (0, 0), (0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, -1), (2, 0), (2, 1))
+LONG_CLUSTER = ((0, -2), (0, -1), (0, 0), (0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0))
 SHORT_CLUSTER = ((0, -2), (0, -1), (0, 0), (0, 1), (0, 2), (1, 0), (2, 0))
 """Points at an edge: (steps away from the hole, steps along the edge). The short one where over two edges are seen."""
 WIDEST_STEP = 16
-RIDGE = 1e-6
+RIDGE = 3e-4
 
 _HIDDEN = len(DISTANCES)
 _STEPS = np.clip(np.round(DISTANCES / 3), 1, WIDEST_STEP).astype(np.int64)
@@ -76,6 +76,13 @@ def nearer_first(seen: Reach) -> Edges:
     nearest = np.minimum(distance[0], distance[2])
     distance[distance > RATIO * nearest] = NONE
     return Edges(distance, sign)
+
+
+def longest_lag(edges: Edges) -> int:
+    """Return the furthest apart that two points of these pixels' clusters can be, px."""
+    there = edges.distance[edges.distance < NONE]
+    furthest = min(int(there.max(initial=1)), int(DISTANCES[-1]))
+    return 2 * (furthest + 2 * int(_STEPS[_LEVEL[furthest]]))
 
 
 def places(edges: Edges, covariance: Covariance) -> Iterator[Places]:

@@ -2,7 +2,7 @@
 
 Kriging's own variance is right on average for a Gaussian surface. Real ones have flat ground and steep edges, and holes
 have ragged borders. So the errors in trial holes of the same shapes are compared with what kriging expected, by how
-much it expected, by how much of the prediction rests on guesses, and by the contrast of the data around.
+much it expected, by how much of the prediction rests on guesses, and by the contrast of the data around; in proportion to it beyond what trial holes had.
 """
 
 from collections.abc import Callable
@@ -16,18 +16,20 @@ PARTS = np.array([0.2, 0.4, 0.6, 0.75, 0.86, 0.93, 0.97])
 """Where the sorted trial pixels are divided: finer towards the top, where holes at the edges of features belong."""
 COVERED, COVERED_SIGMAS = 0.90, 1.645
 """The share of errors that must lie within so many standard deviations."""
+LEAST_CONTRAST = 0.05
 TINY = np.finfo(np.float32).tiny
 
 
 def standard_deviation(guess: Kriged) -> Values:
-    """Return σ in nm of each filled pixel, measurement noise included, float32 (n,): 90 % of errors are below 1.645 σ."""
+    """Return σ in nm of each filled pixel, its noise included, float32 (n,): 90 % of errors are below 1.645 σ."""
     sigma, trial_sigma = np.sqrt(guess.filled.variance), np.sqrt(guess.trial.variance)
     errors = np.abs(guess.trial.values - guess.truth)
     if len(errors) >= FEWEST:
         for feature in FEATURES:
             curve = _curve(feature(guess.trial), errors / np.maximum(trial_sigma, TINY))
             sigma, trial_sigma = sigma * curve(feature(guess.filled)), trial_sigma * curve(feature(guess.trial))
-        sigma *= np.maximum(guess.filled.contrast / np.quantile(guess.trial.contrast, PARTS[-1]), 1)
+        highest = max(float(np.quantile(guess.trial.contrast, PARTS[-1])), LEAST_CONTRAST)
+        sigma *= np.maximum(guess.filled.contrast / np.float32(highest), 1)
     return sigma.astype(np.float32)
 
 
@@ -43,6 +45,12 @@ def _curve(feature: Values, excess: Values) -> Callable[[Values], Values]:
     """Return the function of a feature that gives the 90 % quantile of the excess over 1.645, from parts."""
     order = np.argsort(feature)
     parts = np.split(order, (PARTS * len(order)).astype(np.intp)) if len(order) >= 8 * FEWEST else [order]
-    middle = [float(np.median(feature[part])) for part in parts]
-    level = [float(np.quantile(excess[part], COVERED)) / COVERED_SIGMAS for part in parts]
+    middle = [float(feature[part[len(part) // 2]]) for part in parts]
+    level = [_quantile(excess[part]) / COVERED_SIGMAS for part in parts]
     return lambda wanted: np.interp(wanted, middle, level).astype(np.float32)
+
+
+def _quantile(excess: Values) -> float:
+    """Return what ``COVERED`` of the values lie below."""
+    place = int(COVERED * len(excess))
+    return float(np.partition(excess, place)[place])
