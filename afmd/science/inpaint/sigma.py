@@ -2,7 +2,8 @@
 
 Kriging's own variance is right on average for a Gaussian surface. Real ones have flat ground and steep edges, and holes
 have ragged borders. So the errors in trial holes of the same shapes are compared with what kriging expected, by how
-much it expected, by how much of the prediction rests on guesses, and by the contrast of the data around; in proportion to it beyond what trial holes had.
+much it expected, by how much of the prediction rests on guesses, and by the contrast of the data around (in proportion
+to it beyond what the trial holes had).
 """
 
 from collections.abc import Callable

@@ -1,0 +1,92 @@
+"""The stages that decide something, one by one."""
+
+import numpy as np
+import pytest
+
+from afmd.domain.findings import Backend, Classification, Label
+from afmd.domain.params import Params
+from afmd.domain.scan import Scan
+from afmd.pipeline.stages import LEAST_GROUND, classified, ground_of, refused
+from afmd.pipeline.stopwatch import Stopwatch
+
+SHAPE = (20, 30)
+
+
+def rows(first, last):
+    drawn = np.zeros(SHAPE, dtype=bool)
+    drawn[first:last] = True
+    return drawn
+
+
+NONE = rows(0, 0)
+
+
+def test_ground_is_neither_spoilt_nor_excluded_nor_a_feature():
+    ground = ground_of(rows(0, 4), excluded=rows(3, 6), feature=rows(10, 12), params=Params("best"))
+
+    np.testing.assert_array_equal(ground, rows(6, 10) | rows(12, 20))
+
+
+def test_published_lets_features_vote_as_the_paper_does():
+    ground = ground_of(rows(0, 4), excluded=NONE, feature=rows(10, 12), params=Params("published"))
+
+    np.testing.assert_array_equal(ground, rows(4, 20))
+
+
+def test_features_vote_where_there_is_hardly_anything_else():
+    ground = ground_of(rows(0, 4), excluded=NONE, feature=rows(4, 20), params=Params())
+
+    np.testing.assert_array_equal(ground, rows(4, 20))
+
+
+def test_spoilt_pixels_vote_only_where_nothing_else_is_left_and_excluded_ones_never():
+    ground = ground_of(rows(0, 20), excluded=rows(0, 5), feature=None, params=Params())
+
+    np.testing.assert_array_equal(ground, rows(5, 20))
+    assert not ground_of(rows(0, 20), excluded=rows(0, 20), feature=None, params=Params()).any()
+
+
+def test_a_little_ground_is_enough():
+    spoilt = np.ones(SHAPE, dtype=bool)
+    spoilt.reshape(-1)[: int(np.ceil(LEAST_GROUND * spoilt.size))] = False
+
+    np.testing.assert_array_equal(ground_of(spoilt, excluded=NONE, feature=None, params=Params()), ~spoilt)
+
+
+@pytest.mark.parametrize(("spoilt", "refuse", "told"), [(10, 0.5, False), (11, 0.5, True), (19, 1.0, False)])
+def test_a_scan_is_refused_above_the_share_that_is_allowed(spoilt, refuse, told):
+    reason = refused(rows(0, spoilt), params=Params(refuse=refuse))
+
+    assert bool(reason) is told
+    assert not told or "55%" in reason
+
+
+def test_a_scan_without_one_good_pixel_is_refused_whatever_is_allowed():
+    assert refused(rows(0, 20), params=Params(refuse=1.0))
+
+
+@pytest.mark.parametrize(("sure", "own", "told"), [(0.6, False, False), (0.49, False, True), (0.9, True, True)])
+def test_it_abstains_where_the_backend_does_or_is_unsure(sure, own, told):
+    class Unsure:
+        backend = Backend("unsure", "1")
+
+        def classify(self, scan):
+            rest = dict.fromkeys(Label, (1 - sure) / 3)
+            return Classification(Label.GOOD, {**rest, Label.GOOD: sure}, own, self.backend)
+
+    scan = Scan.from_heights(np.zeros(SHAPE), pixel_nm=1)
+
+    assert classified(scan, params=Params(abstain=0.5), classifier=Unsure()).abstained is told
+
+
+def test_a_stage_entered_twice_adds_up_and_a_failing_one_is_timed():
+    ticks = iter([0.0, 0.001, 1.0, 1.004, 2.0, 2.01])
+    watch = Stopwatch(lambda: next(ticks))
+
+    for _ in range(2):
+        with watch("fill"):
+            pass
+    with pytest.raises(ZeroDivisionError), watch("smooth"):
+        raise ZeroDivisionError
+
+    assert {name: round(ms, 6) for name, ms in watch.timings_ms().items()} == {"fill": 5, "smooth": 10, "total": 15}
