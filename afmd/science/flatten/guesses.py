@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.science.flatten.linesystem import step_sigmas
-from afmd.science.flatten.plateaus import plateau_guess, stands_out
+from afmd.science.flatten.plateaus import plateau_guess
 from afmd.science.flatten.scanner import Scanner, powers
 from afmd.science.flatten.substrate import MOST_PIXELS, Substrate, find_substrate, span_of
 from afmd.science.flatten.thinned import Floats, Thinned
@@ -46,9 +46,7 @@ def plain_guess(frame: Thinned, basis: Doubles) -> Scanner:
     shape = np.asarray(np.linalg.lstsq(design, columns[known], rcond=1e-6)[0][1:], dtype=np.float64)
     scanner = Scanner(shape, np.zeros(len(frame.rows)))
     scanner = scanner.plus(np.zeros(len(shape)), _known_medians(scanner.off(frame), trusted), 0.0)
-    rest = scanner.off(frame)
-    twist = _twist(rest, frame)
-    return scanner._replace(twist=twist) if stands_out(twist, rest, frame) else scanner
+    return scanner._replace(twist=_twist(scanner.off(frame), frame))
 
 
 def _twist(rest: Floats, frame: Thinned) -> float:

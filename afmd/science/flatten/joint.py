@@ -9,6 +9,7 @@ Rule: what the sample itself explains stays in the heights.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
@@ -17,13 +18,14 @@ from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.recurrence import without_recurring_levels
 from afmd.science.flatten.refine import Fit, refined
 from afmd.science.flatten.scanner import Scanner, twisted
-from afmd.science.flatten.shrinkage import scanner_part, smooth_part
+from afmd.science.flatten.shrinkage import is_twisted, scanner_part, smooth_part, wave_power
 from afmd.science.flatten.substrate import find_substrate
 from afmd.science.flatten.terms import Background, Ground
 from afmd.science.flatten.thinned import Thinned, thinned
 
 ROUNDS = 2
 HIGHEST_ORDER = 3
+WORTH_TELLING = 0.01
 
 
 def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one signature for the whole table
@@ -32,18 +34,21 @@ def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
     order = min(HIGHEST_ORDER, len(frame.across) - 1)
     _enough(frame, needed=order + 2)
     fit = fitted(frame, order)
-    shape, twist = smooth_part(fit.scanner, fit.rest, fit.weight, frame)
+    shape = smooth_part(fit.scanner.shape, wave_power(fit.rest, fit.weight, frame))
     offsets = without_recurring_levels(scanner_part(fit.scanner.offsets, fit.discord))
-    return _background(ground, frame, Scanner(shape, offsets, twist))
+    return _background(ground, frame, Scanner(shape, offsets, fit.scanner.twist))
 
 
 def fitted(frame: Thinned, order: int) -> Fit:
-    """Guess the scanner, then fit it on the levels that show."""
+    """Guess the scanner, then fit it on the levels that show; with a twist where there is one."""
     guess, substrate = best_guess(frame, order)
-    fit = refined(frame, guess, substrate)
+    fit = refined(frame, guess, substrate, twists=True)
+    twists = is_twisted(fit.scanner.twist, wave_power(fit.rest, fit.weight, frame))
     for _ in range(ROUNDS - 1):
-        flat = fit.scanner.off(frame)
-        fit = refined(frame, fit.scanner, find_substrate(flat, frame.votes, noise=least_width(flat, frame)))
+        scanner = fit.scanner if twists else fit.scanner._replace(twist=0.0)
+        flat = scanner.off(frame)
+        substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame))
+        fit = refined(frame, scanner, substrate, twists=twists)
     return fit
 
 
@@ -55,8 +60,13 @@ def _background(ground: Ground, frame: Thinned, scanner: Scanner) -> Background:
     if scanner.twist:
         surface += twisted(scanner.twist, np.linspace(-1, 1, rows), across)
     jumps = undo_jumps(ground.heights, surface, lines, base_nm=frame.middle_nm)
-    order = int(np.flatnonzero(scanner.shape)[-1]) + 1 if scanner.shape.any() else 0
-    return Background(surface, base_nm=frame.middle_nm, direction="row", order=order, jumps=jumps)
+    return Background(surface, base_nm=frame.middle_nm, direction="row", order=_order(scanner.shape), jumps=jumps)
+
+
+def _order(shape: NDArray[np.float64]) -> int:
+    """Return the highest power that adds at least a hundredth of what the strongest does."""
+    strong = np.abs(shape) > WORTH_TELLING * np.abs(shape).max()
+    return int(np.flatnonzero(strong)[-1]) + 1 if strong.any() else 0
 
 
 def _enough(frame: Thinned, *, needed: int) -> None:

@@ -14,6 +14,7 @@ Doubles = NDArray[np.float64]
 
 STANDS_OUT = 8.0
 """Offsets of neighbouring lines that differ by this many times the usual are a jump."""
+VISIBLE = 2.0
 MOST = 64
 CLOSER = 0.5
 LEAST_SIDE = 0.03
@@ -28,8 +29,9 @@ def undo_jumps(heights: Floats, surface: Floats, offsets: Doubles, *, base_nm: f
     """
     if len(offsets) < 5:
         return ()
-    rows = _jumping_rows(offsets)
-    found = [Jump(int(row), 0, float(offsets[row] - offsets[row - 1])) for row in _shifted_rows(offsets)]
+    least = _least_height(heights)
+    rows = _jumping_rows(offsets, least)
+    found = [Jump(int(row), 0, float(offsets[row] - offsets[row - 1])) for row in _shifted_rows(offsets, least)]
     if rows.size == 0:
         return tuple(found)
     flat = heights[rows] - np.float32(base_nm) - surface[rows] + offsets[rows, None].astype(np.float32)
@@ -48,24 +50,31 @@ def undo_jumps(heights: Floats, surface: Floats, offsets: Doubles, *, base_nm: f
     return tuple(sorted(found))
 
 
-def _jumping_rows(offsets: Doubles) -> NDArray[np.intp]:
+def _least_height(heights: Floats) -> float:
+    """Return the height, nm, below which a jump would be lost between neighbouring pixels."""
+    some = heights[:: max(1, heights.size // 30_000)]
+    step = some[:, 1:] - some[:, :-1]
+    return VISIBLE * narrow_sigma(step - np.median(step))
+
+
+def _jumping_rows(offsets: Doubles, least: float) -> NDArray[np.intp]:
     """Return the rows whose two neighbours lie far apart, the furthest ``MOST`` of them.
 
     Two lines on either side must agree with each other: next to a single spoilt line nothing has jumped.
     """
     step = np.abs(offsets[2:] - offsets[:-2])
-    rows = np.flatnonzero(step > STANDS_OUT * narrow_sigma(step)) + 1
+    rows = np.flatnonzero(step > max(STANDS_OUT * narrow_sigma(step), least)) + 1
     rows = rows[(rows >= 2) & (rows <= len(offsets) - 3)]
     unrest = np.maximum(np.abs(offsets[rows - 1] - offsets[rows - 2]), np.abs(offsets[rows + 2] - offsets[rows + 1]))
     rows = rows[unrest < step[rows - 1] / 3]
     return np.sort(rows[np.argsort(-step[rows - 1])][:MOST])
 
 
-def _shifted_rows(offsets: Doubles) -> NDArray[np.intp]:
+def _shifted_rows(offsets: Doubles, least: float) -> NDArray[np.intp]:
     """Return the rows from which on the offsets lie elsewhere, and stay there for a few rows."""
     step = offsets[1:] - offsets[:-1]
     usual = narrow_sigma(step - np.median(step))
-    rows = np.flatnonzero(np.abs(step) > STANDS_OUT * usual) + 1
+    rows = np.flatnonzero(np.abs(step) > max(STANDS_OUT * usual, least)) + 1
     rows = rows[(rows >= 2) & (rows <= len(offsets) - 2)]
     stays = np.abs(offsets[rows + 1] - offsets[rows - 2]) > np.abs(step[rows - 1]) / 2
     return rows[stays][:MOST]

@@ -35,7 +35,6 @@ REACH_PX = 3
 """A plateau pixel is level with the pixels this far to either side."""
 FIRST_SHARE, SHARE = 1 / 64, 1 / 40
 """Distance of the two pixels whose difference tells the slope along the line, as a share of the line."""
-TWIST_OVER_SURFACE = 1.5
 DOUBTED = 6.0
 """A step beyond this many times the usual one may be wrong altogether."""
 WEAK = 30.0
@@ -51,32 +50,16 @@ def plateau_guess(frame: Thinned, basis: Doubles) -> Scanner:
     bare = _without(frame.heights, basis, shape)
     steps = bare[1:] - bare[:-1]
     offsets = np.concatenate([[0.0], np.cumsum(_most_frequent(steps, frame.votes[1:] * frame.votes[:-1]))])
-    scanner = _turned(Scanner(shape, offsets), frame, basis, twists=True, turns=MOST_TURNS)
-    if stands_out(scanner.twist, scanner.off(frame), frame):
-        return scanner
-    return _turned(scanner._replace(twist=0.0), frame, basis, twists=False, turns=1)
-
-
-def _turned(scanner: Scanner, frame: Thinned, basis: Doubles, *, twists: bool, turns: int) -> Scanner:
-    """Find plateaus and scanner in turns until they settle."""
-    for _ in range(turns):
+    scanner = Scanner(shape, offsets)
+    for _ in range(MOST_TURNS):
         rest = scanner.off(frame)
         flat = plateau_votes(rest, frame.votes)
         change = _offset_change(rest, flat, frame, scanner.offsets)
-        shape, twist = _shape_change(rest, flat, basis, frame.down, twists=twists)
+        shape, twist = _shape_change(rest, flat, basis, frame.down)
         scanner = scanner.plus(shape, change, twist)
         if max(float(np.ptp(change)), 2 * abs(twist)) < SETTLED * step_sigmas(rest, flat, 1)[0]:
             break
     return scanner
-
-
-def stands_out(twist: float, rest: Floats, frame: Thinned) -> bool:
-    """True where a twist exceeds what the surface does by itself over about an eighth of the line.
-
-    Over the quietest of several distances, since one of them may be a grating's half period.
-    """
-    lags = (max(rest.shape[1] // part, 1) for part in (6, 8, 11))
-    return abs(twist) > TWIST_OVER_SURFACE * min(step_sigmas(rest, frame.votes, lag)[1] for lag in lags)
 
 
 def plateau_votes(rest: Floats, votes: Floats) -> Floats:
@@ -147,7 +130,7 @@ def _doubted(told: Statements, step: Doubles) -> Statements:
     return Statements(told.value, 1 / (error + apart**2 * odd / (1 + odd)), told.discord)
 
 
-def _shape_change(rest: Floats, flat: Floats, basis: Doubles, down: Doubles, *, twists: bool) -> tuple[Doubles, float]:
+def _shape_change(rest: Floats, flat: Floats, basis: Doubles, down: Doubles) -> tuple[Doubles, float]:
     """Return what must be added to shape and twist so that plateaus are level along the lines."""
     step, both, slopes = _steps_along(rest, flat, basis, SHARE)
     both *= tukey(step, sigma=narrow_sigma(step, both), cutoff=SHARP)
@@ -160,9 +143,7 @@ def _shape_change(rest: Floats, flat: Floats, basis: Doubles, down: Doubles, *, 
     )
     pull = np.concatenate([slopes.T @ pulled.sum(axis=0), [lean * (down @ pulled.sum(axis=1))]])
     gram += np.eye(len(gram)) * (1e-9 * np.trace(gram) + TINY)
-    free = len(pull) if twists else len(pull) - 1
-    change = np.zeros(len(pull))
-    change[:free] = np.linalg.solve(gram[:free, :free], pull[:free])
+    change = np.linalg.solve(gram, pull)
     return change[:-1], float(change[-1])
 
 

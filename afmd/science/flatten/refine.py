@@ -34,14 +34,14 @@ class Fit:
     weight: Floats
 
 
-def refined(frame: Thinned, guess: Scanner, substrate: Substrate) -> Fit:
-    """Fit the scanner anew to pixels near a level of what ``guess`` leaves."""
+def refined(frame: Thinned, guess: Scanner, substrate: Substrate, *, twists: bool) -> Fit:
+    """Fit the scanner anew to pixels near a level of what ``guess`` leaves; its twist changes only if it ``twists``."""
     rest = guess.off(frame)
     level = substrate.nearest(rest)
     rest -= substrate.levels.astype(np.float32)[level]
     weight = substrate.trust(rest, frame.votes)
     order = len(guess.shape)
-    change = _solved(rest, weight, frame, order, level, len(substrate.levels), twists=guess.twist != 0)
+    change = _solved(rest, weight, frame, order, level, len(substrate.levels), twists=twists)
     rest -= (powers(frame.across, order) @ change[:order]).astype(np.float32)
     rest -= twisted(change[order], frame.down, frame.across)
     rest -= np.concatenate([[0.0], change[order + 1 :]]).astype(np.float32)[level]

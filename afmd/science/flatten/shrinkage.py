@@ -10,14 +10,18 @@ from scipy.fft import dct, idct
 from scipy.optimize import nnls
 
 from afmd.science.flatten.linesystem import BLOCKS, SURE_NM
-from afmd.science.flatten.scanner import Scanner
 from afmd.science.flatten.thinned import Floats, Thinned
 from afmd.science.robust import TINY
 
 Doubles = NDArray[np.float64]
 
 HIGHEST_WAVE = 7
-TWIST_DWARFS = 25.0
+BOW_DOUBT = 8.0
+"""A bow whose power is less than this many times what the sample's waves suggest is left in, as the sample's."""
+LINE_DOUBT = 2.5
+"""How many times what it shows elsewhere the sample is given credit for among the lines' offsets."""
+TWIST_DWARFS = 60.0
+"""A twist is the scanner's when its power exceeds that of the sample's waves this many times."""
 TEXTURE_MODES = slice(1, 4)
 """Which waves along the line stand for the sample: long ones, but not the mean."""
 
@@ -36,27 +40,33 @@ def scanner_part(offsets: Doubles, discord: Doubles) -> Doubles:
     return np.asarray(smooth[:, 0] + idct(rest, norm="ortho"))
 
 
-def smooth_part(scanner: Scanner, rest: Floats, weight: Floats, frame: Thinned) -> tuple[Doubles, float]:
-    """Return shape and twist without what waves of the sample explain.
+def smooth_part(shape: Doubles, power: Doubles) -> Doubles:
+    """Return the shape along the lines without what waves of the sample explain.
 
-    ``rest``: (lines, columns) nm, what the scanner leaves of the ground. Waves that vary down the frame too are the
-    sample's; their power tells what it would put into a bow by itself. The tilt always counts as the scanner's; a twist
-    only where it dwarfs all waves.
+    ``power``: see ``wave_power``. Waves that vary down the frame too are the sample's; their power tells what it would
+    put into a bow by itself. The tilt always counts as the scanner's.
     """
-    power = _wave_power(rest, weight, frame)
     down, across = np.indices(power.shape)
-    both = (down >= 1) & (across >= 1)
-    shape = scanner.shape.copy()
+    kept = shape.copy()
     for order in range(2, len(shape) + 1):
-        alike = both & (np.abs(down + across - order - 0.5) <= 1)
+        alike = (down >= 1) & (across >= 1) & (np.abs(down + across - order - 0.5) <= 1)
         own = shape[order - 1] ** 2 / (2 * order + 1)
-        shape[order - 1] *= max(0.0, 1 - 2 * float(power[alike].mean()) / max(own, TINY**2))
-    others = float(power[both & (down + across <= 5) & (down + across >= 3)].mean())
-    return shape, scanner.twist if scanner.twist**2 / 9 > TWIST_DWARFS * others else 0.0
+        kept[order - 1] *= max(0.0, 1 - BOW_DOUBT * float(power[alike].mean()) / max(own, TINY**2))
+    return kept
 
 
-def _wave_power(rest: Floats, weight: Floats, frame: Thinned) -> Doubles:
-    """Return the mean square of each Legendre wave (down, across) in ``rest``, nm²."""
+def is_twisted(twist: float, power: Doubles) -> bool:
+    """True where a twist (nm) dwarfs every other wave that varies both ways."""
+    down, across = np.indices(power.shape)
+    others = (down >= 1) & (across >= 1) & (down + across >= 3) & (down + across <= 5)
+    return bool(twist**2 / 9 > TWIST_DWARFS * float(power[others].mean()))
+
+
+def wave_power(rest: Floats, weight: Floats, frame: Thinned) -> Doubles:
+    """Return the mean square of each Legendre wave (down, across) in ``rest``, nm².
+
+    ``rest``: (lines, columns) nm, what the scanner leaves of the ground; ``weight``: each pixel's trust.
+    """
     waves = np.arange(HIGHEST_WAVE + 1)
     down = np.polynomial.legendre.legvander(frame.down, HIGHEST_WAVE)
     across = np.polynomial.legendre.legvander(frame.across, HIGHEST_WAVE)
@@ -69,11 +79,11 @@ def wiener_gain(power: Doubles, sample: Doubles) -> Doubles:
     """Return signal / (signal + sample) for the modes 1, 2, … of a cosine transform, each in [0, 1].
 
     ``power``: of signal and sample together; ``sample``: of the sample alone, from elsewhere. The signal's spectrum is
-    modelled as white noise + random walk + smooth drift: a + b / k² + c / k⁴ with a, b, c ≥ 0.
+    modelled as white noise, random walk and smooth drift: a + b / k² + c / k⁴ with a, b, c ≥ 0.
     """
     count = len(power)
     mode = np.arange(1, count + 1, dtype=np.float64)
-    expected = _running_mean(sample, np.maximum(1, (0.35 * mode).astype(np.intp))) + SURE_NM**2
+    expected = LINE_DOUBT * _running_mean(sample, np.maximum(1, (0.35 * mode).astype(np.intp))) + SURE_NM**2
     shapes = np.column_stack([np.ones(count), mode**-2, mode**-4])
     first = np.unique(np.round(np.geomspace(1, count + 1, 24)).astype(np.intp))[:-1] - 1
     size = np.diff(np.append(first, count))

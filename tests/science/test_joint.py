@@ -1,0 +1,223 @@
+import numpy as np
+import pytest
+import scenes
+
+from afmd import twin
+from afmd.domain.params import Params
+from afmd.science.flatten import Jump, level
+
+SIDE = (256, 256)
+
+
+def joint(heights, **keywords):
+    return level(heights, pixel_nm=2.0, params=Params(level="joint"), **keywords)
+
+
+def step_error(heights, truth, *, low, high):
+    """Relative error of the height between two areas of the truth."""
+    down, up = truth < low, truth > high
+    return (heights[up].mean() - heights[down].mean()) / (truth[up].mean() - truth[down].mean()) - 1
+
+
+@pytest.mark.parametrize("degrees", [0, 3, 17, 45, 71, 85, 88])
+def test_a_grating_keeps_its_step(degrees):
+    rng = np.random.default_rng(degrees)
+    truth = scenes.grating(rng, SIDE, angle=np.radians(degrees))
+    heights = truth + scenes.scanner(rng, SIDE, relief=100, offsets=0.03, walk=0.005) + rng.normal(0, 0.3, SIDE)
+
+    rest = joint(heights).heights
+
+    assert abs(step_error(rest, truth, low=3, high=97)) < 0.005
+    assert scenes.rms_error(rest, truth) < 0.6
+
+
+@pytest.mark.parametrize("degrees", [89, 90])
+def test_a_grating_along_the_fast_axis_is_not_taken_for_line_offsets(degrees):
+    rng = np.random.default_rng(degrees)
+    truth = scenes.grating(rng, SIDE, angle=np.radians(degrees))
+    heights = truth + scenes.scanner(rng, SIDE, relief=100, offsets=0.005, walk=0.001) + rng.normal(0, 0.3, SIDE)
+
+    assert abs(step_error(joint(heights).heights, truth, low=3, high=97)) < 0.02
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4, 5])
+def test_terraces_keep_angle_and_step(seed):
+    rng = np.random.default_rng(seed)
+    truth = scenes.terraces(rng, SIDE)
+    heights = truth + scenes.scanner(rng, SIDE, relief=15, offsets=0.02, walk=0.005) + rng.normal(0, 0.03, SIDE)
+
+    rest = joint(heights).heights
+
+    slope = np.polyfit(truth.ravel(), rest.ravel(), 1)[0]
+    assert slope == pytest.approx(1, abs=0.005)
+    assert scenes.rms_error(rest, truth) < 0.1
+    assert scenes.rms_error(level(heights, pixel_nm=2.0, params=Params(level="poly")).heights, truth) > 2
+
+
+def test_particles_neither_sink_nor_tilt():
+    rng = np.random.default_rng(8)
+    truth = scenes.particles(rng, SIDE)
+    heights = truth + scenes.scanner(rng, SIDE, relief=40) + rng.normal(0, 0.1, SIDE)
+
+    rest = joint(heights).heights
+
+    ground = truth < 2
+    assert scenes.rms_error(rest, truth) < 0.3
+    assert abs(np.median(rest[ground]) - np.median(truth[ground])) < 0.3
+    assert abs((rest - truth)[truth > 30].mean() - (rest - truth)[ground].mean()) < 0.2
+
+
+CLASSICAL = {
+    "poly": {"level": "poly", "order": 2},
+    "median": {"level": "median", "direction": "row"},
+    "differences": {"level": "median_of_differences", "direction": "row"},
+    "smart": {"level": "smart", "direction": "row", "order": 1},
+    "facet": {"level": "facet"},
+}
+
+
+@pytest.mark.parametrize("kind", scenes.KINDS)
+def test_joint_is_nearer_the_truth_than_every_classical_method(kind):
+    ours, theirs = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        truth = scenes.KINDS[kind](rng, SIDE)
+        relief = float(np.ptp(np.percentile(truth, [1, 99])))
+        heights = truth + scenes.scanner(rng, SIDE, relief=relief, offsets=0.03, walk=0.01)
+        heights += rng.normal(0, 0.003 * relief, SIDE)
+        ours.append(scenes.rms_error(joint(heights).heights, truth) / relief)
+        theirs.append(
+            [
+                scenes.rms_error(level(heights, pixel_nm=2.0, params=Params(**how)).heights, truth) / relief
+                for how in CLASSICAL.values()
+            ]
+        )
+
+    assert np.mean(ours) < 0.9 * np.mean(theirs, axis=0).min()
+
+
+def test_a_clean_scan_keeps_every_pixel():
+    rng = np.random.default_rng(5)
+    truth = scenes.particles(rng, SIDE)
+    relief = float(np.ptp(truth))
+    heights = truth + scenes.scanner(rng, SIDE, relief=relief, bow=0, offsets=0, walk=0)
+
+    error = joint(heights).heights - truth
+    own_tilt = level(error, pixel_nm=2.0, params=Params(level="plane")).background
+
+    assert np.std(error - own_tilt) < 1e-3 * relief
+
+
+@pytest.mark.parametrize("kind", ["fractal", "grains"])
+def test_a_rough_film_without_line_offsets_keeps_its_lines(kind):
+    rng = np.random.default_rng(6)
+    truth = scenes.KINDS[kind](rng, SIDE)
+
+    lost = np.std(joint(truth).background - level(truth, pixel_nm=2.0, params=Params(level="plane")).background)
+    by_median = np.std(np.median(truth, axis=1))
+
+    assert lost < 0.5 * by_median
+
+
+def test_line_offsets_of_a_flat_sample_are_taken_off_to_the_noise():
+    rng = np.random.default_rng(7)
+    truth = scenes.dna(rng, SIDE)
+    offsets = rng.normal(0, 0.5, SIDE[0])
+
+    rest = joint(truth + offsets[:, None] + rng.normal(0, 0.05, SIDE)).heights
+
+    assert np.std((rest - truth).mean(axis=1)) < 0.03
+
+
+def test_a_lost_line_does_not_move_what_follows():
+    rng = np.random.default_rng(9)
+    truth = scenes.particles(rng, SIDE)
+    heights = truth + scenes.scanner(rng, SIDE, relief=40, offsets=0.01, walk=0.002)
+    spoilt = heights.copy()
+    spoilt[100:103] = rng.normal(0, 30, (3, SIDE[1]))
+
+    rest = joint(spoilt).heights
+    good = np.ones(SIDE[0], dtype=bool)
+    good[100:103] = False
+
+    assert scenes.rms_error(rest[good], truth[good]) < 0.3
+
+
+def test_the_artefact_mask_is_used():
+    rng = np.random.default_rng(10)
+    truth = scenes.grains(rng, SIDE)
+    heights = truth + scenes.scanner(rng, SIDE, relief=20, offsets=0.05)
+    mask = np.zeros(SIDE, dtype=bool)
+    mask[:, :110] = rng.random((SIDE[0], 1)) < 0.4
+    heights[mask] += 60
+
+    blind, seeing = joint(heights).heights, joint(heights, ground=~mask).heights
+
+    assert scenes.rms_error(seeing, truth, outside=mask) < scenes.rms_error(blind, truth, outside=mask)
+
+
+@pytest.mark.parametrize("kind", ["particles", "dna"])
+def test_jumps_inside_a_line_are_found_where_they_are_and_undone(kind):
+    rng = np.random.default_rng(0)
+    truth = scenes.KINDS[kind](rng, SIDE)
+    relief = float(np.ptp(np.percentile(truth, [1, 99])))
+    heights = truth + scenes.scanner(rng, SIDE, relief=relief, offsets=0.002, walk=0.001)
+    for row, col, height in ((60, 100, 0.5), (150, 30, -0.3)):
+        heights[row, col:] += height * relief
+        heights[row + 1 :] += height * relief
+
+    result = joint(heights)
+
+    assert [(jump.row, jump.col) for jump in result.jumps] == [(60, 100), (150, 30)]
+    assert [jump.height_nm / relief for jump in result.jumps] == pytest.approx([0.5, -0.3], abs=0.04)
+    assert np.std((result.heights - truth)[[60, 150]]) < 0.05 * relief
+
+
+def test_a_quiet_scan_has_no_jumps():
+    rng = np.random.default_rng(0)
+    assert joint(scenes.dna(rng, SIDE) + rng.normal(0, 0.1, (SIDE[0], 1))).jumps == ()
+
+
+def test_a_jump_between_lines_is_told():
+    rng = np.random.default_rng(0)
+    heights = scenes.dna(rng, SIDE) + rng.normal(0, 0.01, (SIDE[0], 1))
+    heights[128:] += 3
+
+    jumps = joint(heights).jumps
+
+    assert [(jump.row, jump.col) for jump in jumps] == [(128, 0)]
+    assert isinstance(jumps[0], Jump)
+    assert jumps[0].height_nm == pytest.approx(3, abs=0.1)
+
+
+def test_the_order_says_what_was_found():
+    rng = np.random.default_rng(0)
+    flat = scenes.dna(rng, SIDE)
+    across = np.linspace(-1, 1, SIDE[1])
+
+    assert joint(flat + 5 * across).order == 1
+    assert joint(flat + 5 * across + 20 * across**2).order == 2
+
+
+def test_non_square_frames_are_levelled_alike():
+    rng = np.random.default_rng(0)
+    truth = scenes.particles(rng, (128, 512))
+    heights = truth + scenes.scanner(rng, truth.shape, relief=40)
+
+    assert scenes.rms_error(joint(heights).heights, truth) < 0.5
+
+
+def test_on_simulated_scans_the_background_is_nearer_than_by_paper_and_by_polynomial():
+    errors = {"joint": [], "published": [], "poly": []}
+    for seed in range(200_000, 200_008):
+        scan = twin.simulate(seed, shape=(128, 128), recipe=twin.TRAINING.all_good())
+        relief = scan.parameters["relief_nm"]
+        for name, params in (
+            ("joint", Params()),
+            ("published", Params("published")),
+            ("poly", Params(level="poly", order=2)),
+        ):
+            found = level(scan.scan.heights, pixel_nm=scan.scan.pixel_nm, params=params)
+            errors[name].append(np.std(found.background - scan.background) / relief)
+
+    assert np.mean(errors["joint"]) < 0.8 * min(np.mean(errors["published"]), np.mean(errors["poly"]))
