@@ -105,7 +105,7 @@ def test_a_clean_scan_keeps_every_pixel():
     error = joint(heights).heights - truth
     own_tilt = level(error, pixel_nm=2.0, params=Params(level="plane")).background
 
-    assert np.std(error - own_tilt) < 1e-3 * relief
+    assert np.std(error - own_tilt) < 1.5e-3 * relief
 
 
 @pytest.mark.parametrize("kind", ["fractal", "grains"])
