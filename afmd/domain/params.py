@@ -134,7 +134,7 @@ _TABLE = (
         3, 3, "noise tilts the plane", "the points reach over edges", 0, 100,
     ),
     Parameter(
-        "fill", "fill", "How masked pixels are filled", "",
+        "fill", "fill", "How masked pixels are filled; across is kriging with the covariance of the scan itself", "",
         "directional", "across", "", "", choices=("directional", "telea", "across", "laplace", "biharmonic"),
     ),
     Parameter(
