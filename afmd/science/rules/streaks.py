@@ -27,6 +27,7 @@ LONELY = 0.5
 """A step counts where its neighbours above and below reach, with the same sign, at most this share of it."""
 LOCAL_WEIGHT = 0.5
 LOCAL_LINES = 31
+THINNED = 8
 OFFSET_LIMIT = 4.0
 OFFSET_SAMPLE = 256
 THICKEST_SHARE = 1 / 6
@@ -41,7 +42,7 @@ THICKNESSES = (2, 5, 12, 30)
 LONGER = 2
 """A streak is so many times longer than the thickest of its class, in lines; what is not, is no streak."""
 AROUND_LINES = 31
-SAMPLE = 20_000
+SAMPLE = 10_000
 _OCTAVE = 16
 _FLOOR = 2.0**-4
 
@@ -64,16 +65,14 @@ def streaks(steps: Plane) -> Plane:
 
 def _raise_streaks(result: Plane, mean: Plane, sharp: Plane) -> None:
     """Raise ``result`` to the strength of the streaks found in averaged steps and ended by sharp ones."""
-    rows, cols = mean.shape[0] + 1, mean.shape[1]
+    rows = len(mean) + 1
     sigma = np.float32(sampled_sigma(mean))
     if sigma == 0:
         return
-    found = _Steps.found(mean / sigma)
-    found = found.ended_by(sharp / sigma, seen_from=3 * sampled_sigma(sharp) / float(sigma))
+    mean = mean / sigma
+    found = _Steps.found(mean).ended_by(sharp / sigma, seen_from=3 * sampled_sigma(sharp) / float(sigma))
     bands = found.bands(thickest=max(3, round(rows * THICKEST_SHARE)), lines=rows)
-    level = np.zeros((rows, cols), dtype=np.float32)
-    np.cumsum(mean / sigma, axis=0, out=level[1:])
-    bands = bands.standing_off(level)
+    bands = bands.standing_off(mean)
     thickness = bands.bottom - bands.top
     for above, most in pairwise((0, *THICKNESSES, rows)):
         bands.where((thickness > above) & (thickness <= most)).painted(result, longer=LONGER * most)
@@ -118,16 +117,22 @@ class _Bands:
     rise: Plane
     strength: Plane
 
-    def standing_off(self, level: Plane) -> "_Bands":
-        """Return the bands that stand off the median level of the lines around them, as far as their steps say."""
-        rows, cols = level.shape
+    def standing_off(self, mean: Plane) -> "_Bands":
+        """Return the bands that stand off the median level of the lines around them, as far as their steps say.
+
+        ``mean``: the averaged steps; their running sum is the level.
+        """
+        used, column = np.unique(self.col, return_inverse=True)
+        rows, cols = mean.shape[0] + 1, len(used)
+        level = np.zeros((rows, cols), dtype=np.float32)
+        np.cumsum(mean[:, used], axis=0, out=level[1:])
         wide = np.minimum(np.maximum(AROUND_LINES, 3 * (self.bottom - self.top)), rows - 1)
         middle = (self.top + self.bottom) // 2
         start = np.clip(middle - wide // 2, 0, rows - 1 - wide)
         around = start[:, None] + np.linspace(0, 1, AROUND_LINES) * wide[:, None]
         flat = level.reshape(-1)
-        place = around.astype(np.intp) * cols + self.col[:, None]
-        off = flat[middle * cols + self.col] - np.median(flat[place], axis=1)
+        usual = np.median(flat[around.astype(np.intp) * cols + column[:, None]], axis=1)
+        off = flat[middle * cols + column] - usual
         stay = off * np.sign(self.rise) >= STANDS_OFF * np.abs(self.rise)
         return self.where(stay)
 
@@ -266,7 +271,7 @@ def _usual(size: Plane) -> Plane:
     In 1/16 octaves and bytes, for which a median over a wide window costs no more than over a narrow one.
     """
     rows, cols = size.shape
-    small = cv2.resize(size, (max(1, cols // 4), rows), interpolation=cv2.INTER_AREA).reshape(rows, -1)
+    small = cv2.resize(size, (max(1, cols // THINNED), rows), interpolation=cv2.INTER_AREA).reshape(rows, -1)
     octaves = np.log2(np.maximum(small, np.float32(_FLOOR))) - np.float32(np.log2(_FLOOR))
     median = cv2.medianBlur((octaves * _OCTAVE).clip(0, 255).astype(np.uint8), LOCAL_LINES)
     table = (SIGMA_PER_MAD * _FLOOR * 2.0 ** (np.arange(256) / _OCTAVE)).astype(np.float32)
