@@ -161,7 +161,7 @@ OURS: dict[str, Method] = {
 def quality(scans: list[Case]) -> dict[str, object]:
     """Return error in % and in-mask similarity by method, and the coverage of our 90 % interval by distance."""
     table = {name: {"error": [], "ssim": [], "kind": []} for name in (*PEERS, *OURS)}
-    covered: dict[str, list[float]] = {f"{low}-{high}": [] for low, high in DISTANCES}
+    covered: dict[str, list[float]] = {name: [] for name in (*(f"{low}-{high}" for low, high in DISTANCES), *KINDS)}
     for case in scans:
         span = float(np.ptp(case.clean))
         # what lies under the mask must not matter
@@ -179,6 +179,7 @@ def quality(scans: list[Case]) -> dict[str, object]:
 def _cover(covered: dict[str, list[float]], blank: Plane, case: Case) -> None:
     filled = fill(blank, case.mask, method="across", pixel_nm=case.pixel_nm)
     inside = np.abs(filled.heights - case.clean)[case.mask] <= INTERVAL_SIGMAS * filled.sigma[case.mask]
+    covered[case.kind].append(float(inside.mean()))
     distance = reach(case.mask).min(axis=0)
     for low, high in DISTANCES:
         here = (distance >= low) & (distance <= high)
@@ -246,7 +247,7 @@ def print_quality(found: dict[str, object]) -> None:
         error, ssim = np.array(row["error"]), np.array(row["ssim"])
         spread = error.std() / np.sqrt(len(error))
         print(f"| {name} | {error.mean():.2f} ± {spread:.2f} | {np.median(error):.2f} | {ssim.mean():.3f} |")
-    print("\n| distance to data, px | 90 % interval covers |\n|---:|---:|")
+    print("\n| distance to data in px, or kind | 90 % interval covers |\n|---:|---:|")
     for name, shares in found["covered"].items():
         if shares:
             print(f"| {name} | {100 * np.mean(shares):.0f} % ({len(shares)} scans) |")
