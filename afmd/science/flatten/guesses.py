@@ -22,6 +22,8 @@ Doubles = NDArray[np.float64]
 
 LAG_PX = 6
 NARROWER = 0.9
+IN_DOUBT = 0.2
+"""Where both leave the same several levels and nearly the same disorder, the plateau guess is taken."""
 
 
 def best_guess(frame: Thinned, order: int) -> tuple[Scanner, Substrate]:
@@ -88,7 +90,8 @@ class Leftover(NamedTuple):
 def tidier(one: Leftover, other: Leftover) -> bool:
     """True where ``one``, left by the plateau guess, is to be preferred to ``other``, left by the plain one."""
     lower = one.span_nm < NARROWER * other.span_nm and one.slope_nm <= other.slope_nm
-    return lower or one.disorder <= other.disorder
+    alike = len(one.substrate.levels) == len(other.substrate.levels) > 1
+    return lower or one.disorder <= other.disorder + (IN_DOUBT if alike else 0.0)
 
 
 def leftover(frame: Thinned, guess: Scanner) -> Leftover:

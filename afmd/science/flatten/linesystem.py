@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 BLOCKS = 8
-LAGS = (1, 3)
+LAGS = (1, 6)
 SILENT = 1e-6
 """How much less than usual it counts that neighbouring lines lie alike for no other reason."""
 SAMPLED = 30_000

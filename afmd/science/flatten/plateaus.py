@@ -35,6 +35,10 @@ REACH_PX = 3
 """A plateau pixel is level with the pixels this far to either side."""
 FIRST_SHARE, SHARE = 1 / 64, 1 / 40
 """Distance of the two pixels whose difference tells the slope along the line, as a share of the line."""
+UNLIKE = 4.0
+STAYED = 0.12
+ANCHOR = 0.1
+"""Share of a usual line's plateau pixels below which a line rather keeps the step known so far."""
 DOUBTED = 6.0
 """A step beyond this many times the usual one may be wrong altogether."""
 WEAK = 30.0
@@ -48,8 +52,7 @@ def plateau_guess(frame: Thinned, basis: Doubles) -> Scanner:
     """
     shape = _most_frequent_slope(frame, basis)
     bare = _without(frame.heights, basis, shape)
-    steps = bare[1:] - bare[:-1]
-    offsets = np.concatenate([[0.0], np.cumsum(_most_frequent(steps, frame.votes[1:] * frame.votes[:-1]))])
+    offsets = np.concatenate([[0.0], np.cumsum(_most_frequent(bare, frame.votes))])
     scanner = Scanner(shape, offsets)
     for _ in range(MOST_TURNS):
         rest = scanner.off(frame)
@@ -92,16 +95,44 @@ def _most_frequent_slope(frame: Thinned, basis: Doubles) -> Doubles:
     return shape
 
 
-def _most_frequent(steps: Floats, votes: Floats) -> Doubles:
-    """Return each line's most frequent step."""
-    value = shorth(steps[:, ::2], votes[:, ::2])
+def _most_frequent(bare: Floats, votes: Floats) -> Doubles:
+    """Return the most frequent step from each line to the next; ``bare``: heights without the shape.
+
+    A slip of the scanner moves every pixel. Where the most frequent step is unlike those of other lines, but a share of
+    the pixels moves as pixels of other lines do, an object has begun or ended, and those pixels tell the step.
+    """
+    steps, both = bare[1:] - bare[:-1], votes[1:] * votes[:-1]
+    value, core = _mode_of(steps, both, shorth(steps[:, ::2], both[:, ::2]))
+    usual, spread = float(np.median(value)), mad_sigma(value)
+    odd = np.flatnonzero(np.abs(value - usual) > UNLIKE * max(spread, core))
+    odd = odd[_stay(bare, votes, odd, odd + 1, usual, reach=SHARP * (core + spread))]
+    around = np.maximum(odd - 1, 0), np.minimum(odd + 2, len(bare) - 1)
+    odd = odd[_stay(bare, votes, *around, usual, reach=2 * SHARP * (core + spread))]
+    if odd.size:
+        value[odd] = _mode_of(steps[odd], both[odd], np.full(odd.size, usual, dtype=np.float32), core=core)[0]
+    return value.astype(np.float64)
+
+
+def _stay(
+    bare: Floats, votes: Floats, upper: NDArray[np.intp], lower: NDArray[np.intp], usual: float, *, reach: float
+) -> NDArray[np.bool_]:
+    """True for pairs of lines of which a share of the pixels moves as usual; a wide pair sees past a jump mid-line."""
+    both = votes[lower] * votes[upper]
+    expected = (usual * (lower - upper)).astype(np.float32)[:, None]
+    near = np.abs(bare[lower] - bare[upper] - expected) < reach
+    return np.asarray((both * near).sum(axis=1) > STAYED * both.sum(axis=1))
+
+
+def _mode_of(steps: Floats, votes: Floats, start: Floats, *, core: float | None = None) -> tuple[Floats, float]:
+    """Return each line's robust location near ``start``, and the width of the core around it, nm."""
+    value = start.copy()
     rest = steps - value[:, None]
-    core = narrow_sigma(rest, votes)
+    width = narrow_sigma(rest, votes) if core is None else core
     for wide in (2.0, 1.0):
-        told = mean_of(rest, tukey(rest, sigma=wide * core, cutoff=SHARP) * votes)
+        told = mean_of(rest, tukey(rest, sigma=wide * width, cutoff=SHARP) * votes)
         value += told.value.astype(np.float32)
         rest = steps - value[:, None]
-    return value.astype(np.float64)
+    return value, width
 
 
 def _offset_change(rest: Floats, flat: Floats, frame: Thinned, offsets: Doubles) -> Doubles:
@@ -113,12 +144,21 @@ def _offset_change(rest: Floats, flat: Floats, frame: Thinned, offsets: Doubles)
     system = LineSystem(len(rest), reach=max(LAGS))
     for lag in LAGS:
         if lag < len(rest):
-            told = mean_of(*steps_down(rest, flat, lag))
+            told = _anchored(mean_of(*steps_down(rest, flat, lag)))
             system.difference(lag, frame.rows, _doubted(told, told.value + offsets[lag:] - offsets[:-lag]))
     dense = shorth(rest[:, ::2], frame.votes[:, ::2]).astype(np.float64)
     spread = max(mad_sigma(dense), SURE_NM)
     system.absolute(Statements(dense, np.full(len(dense), (WEAK * spread) ** -2), np.zeros((len(dense), BLOCKS))))
     return system.solved()[0]
+
+
+def _anchored(told: Statements) -> Statements:
+    """Return the statements of lines with few plateau pixels as if they said that nothing moved."""
+    share = told.precision / max(float(told.precision.mean()), TINY)
+    kept = share**2 / (share**2 + ANCHOR**2)
+    return Statements(
+        told.value * kept, told.precision + ANCHOR * float(told.precision.mean()), told.discord * kept[:, None]
+    )
 
 
 def _doubted(told: Statements, step: Doubles) -> Statements:
