@@ -119,13 +119,13 @@ class Intake:
         try:
             listing = self._folder.listing()
         except StorageError as e:
-            if self.reachable:
+            told, self.reachable, self.last_error = not self.reachable, False, str(e)
+            if not told:
                 log.error("capture.unreachable", **error_fields(e))
-            self.reachable, self.last_error = False, str(e)
             return None
-        if not self.reachable:
+        told, self.reachable, self.last_error = self.reachable, True, ""
+        if not told:
             log.info("capture.reachable", folder=str(self._settings.folder), files=len(listing.files))
-        self.reachable, self.last_error = True, ""
         for path in listing.hidden.keys() - self._hidden.keys():
             log.warning("capture.unreadable", path=path, why=listing.hidden[path])
         self._hidden = listing.hidden
