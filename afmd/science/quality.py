@@ -3,6 +3,9 @@
 Rule: figures of the ground use only pixels outside the artefact mask; nothing here changes a height.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,19 @@ from afmd.science.roughness import line_residual_nm, mean_gradient, roughness
 Heights = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 Pitch = tuple[float, float]
+
+UNSEEN_PASS = 0.3
+"""Disagreement of the passes, as a share of the relief, that is assumed where only one was recorded."""
+UNSURE_OF_CLASS = 0.75
+ADVICE: Mapping[Label, str] = MappingProxyType(
+    {
+        Label.GOOD: "",
+        Label.NOT_TRACKING: " Where it matters, scan again: slower, or with a firmer set point.",
+        Label.TIP_CONTAMINATION: " The tip's shape is in every feature: change it before shapes are measured.",
+        Label.IMAGING_ARTIFACT: " Periodic or added disturbance: look at gain, floor and cables.",
+    }
+)
+"""What a person can do about each class, after the fact."""
 
 
 def assess(  # noqa: PLR0913 a judgement must hear every stage
@@ -54,11 +70,27 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
         tilt_removed=float(1 - rest / steep) if steep > 0 else 0.0,
         touched_share=share,
         worst_fill_nm=farthest,
-        confidence=_confidence(sigma=sigma, touched=touched, relief=after.sq_nm, refused=bool(refusal)),
+        confidence=0.0 if refusal else _confidence(sigma, share, passes[1], relief=after.sq_nm, abstained=abstained),
         verdict=_verdict(label, abstained=abstained, refusal=refusal, touched_share=share, farthest_nm=farthest),
         pass_rms_before_nm=passes[0],
         pass_rms_after_nm=passes[1],
+        flatness=flatness(flattened, ground=ground),
     )
+
+
+def flatness(heights: Heights, *, ground: Mask) -> float:
+    """Return 1 − (variance of the rows' and of the columns' mean ground height) / variance of the ground, in [0, 1]."""
+    vote = ground.astype(np.float32)
+    held = np.asarray(heights, dtype=np.float32) * vote
+    count = float(vote.sum())
+    mean = float(held.sum(dtype=np.float64)) / count
+    whole = float(np.square(held, dtype=np.float64).sum()) / count - mean**2
+    lines = 0.0
+    for axis in (0, 1):
+        share = vote.sum(axis=axis, dtype=np.float64)
+        own = held.sum(axis=axis, dtype=np.float64) / np.maximum(share, 1)
+        lines += float((share * (own - mean) ** 2).sum()) / count
+    return float(np.clip(1 - lines / whole, 0, 1)) if whole > 0 else 1.0
 
 
 def worst_fill_nm(touched: Mask, *, pixel_nm: Pitch) -> float:
@@ -91,12 +123,19 @@ def _pass_agreement(
     return float(before.std(dtype=np.float64)), float(after.std(dtype=np.float64))
 
 
-def _confidence(*, sigma: Heights, touched: Mask, relief: float, refused: bool) -> float:
-    """Return 1 for a repair that hardly touched anything, towards 0 as doubt about it reaches the relief itself."""
-    if refused:
-        return 0.0
-    doubt = float(np.sqrt(np.square(sigma, dtype=np.float64).mean())) / max(relief, 1e-30)
-    return float(np.clip((1 - touched.mean()) * np.exp(-doubt), 0, 1))
+def _confidence(
+    sigma: Heights, touched_share: float, pass_rms_nm: float | None, *, relief: float, abstained: bool
+) -> float:
+    """Return exp(−doubt): doubt is the error to expect as a share of the relief.
+
+    What is not repeated by the other pass tells most of it (of all figures here it goes best with the true error on
+    simulated scans), then the fill's own standard deviation, then how much was touched at all.
+    """
+    scale = max(relief, 1e-30)
+    passes = UNSEEN_PASS if pass_rms_nm is None else pass_rms_nm / scale
+    fill = float(np.sqrt(np.square(sigma, dtype=np.float64).mean())) / scale
+    doubt = float(np.sqrt(passes**2 + fill**2 + touched_share**2))
+    return float(np.exp(-doubt)) * (UNSURE_OF_CLASS if abstained else 1.0)
 
 
 def _verdict(label: Label, *, abstained: bool, refusal: str, touched_share: float, farthest_nm: float) -> str:
@@ -108,4 +147,4 @@ def _verdict(label: Label, *, abstained: bool, refusal: str, touched_share: floa
         told = "A good scan: levelled only." if label is Label.GOOD else "Levelled; nothing had to be filled."
         return told + doubt
     filled = f"{touched_share:.1%} of the pixels were filled, none further than {farthest_nm:.3g} nm from data."
-    return f"Restored: {filled}{doubt}"
+    return f"Restored: {filled}{doubt or ADVICE[label]}"

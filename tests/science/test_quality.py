@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from afmd.domain.findings import Label
-from afmd.science.quality import assess, worst_fill_nm
+from afmd.science.quality import assess, flatness, worst_fill_nm
 from afmd.science.roughness import line_residual_nm, mean_gradient, roughness
 
 PITCH = (2.0, 3.0)
@@ -131,3 +131,37 @@ def test_agreement_of_the_passes_is_reported_only_with_a_retrace():
     with_retrace = judged(heights, retrace_raw=heights + 1)
     assert with_retrace.pass_rms_before_nm == pytest.approx(0, abs=1e-4)
     assert with_retrace.pass_rms_after_nm is not None
+
+
+def test_passes_that_disagree_cost_confidence():
+    heights = rough()
+    noise = np.random.default_rng(4).normal(0, 1, heights.shape).astype(np.float32)
+
+    assert (
+        judged(heights, retrace_raw=heights + noise).confidence < 0.8 * judged(heights, retrace_raw=heights).confidence
+    )
+
+
+def test_a_class_that_is_unsure_costs_confidence():
+    assert judged(rough(), abstained=True).confidence < judged(rough()).confidence
+
+
+def test_flatness_falls_with_line_offsets_and_with_tilt_and_not_with_masked_pixels():
+    heights = rough()
+    lines = np.random.default_rng(5).normal(0, 3, (len(heights), 1)).astype(np.float32)
+    ground = np.ones(heights.shape, dtype=bool)
+    ground[40:50] = False
+    spoilt = np.where(ground, heights, 900).astype(np.float32)
+
+    assert flatness(heights, ground=np.ones_like(ground)) > 0.9
+    assert flatness(heights + lines, ground=np.ones_like(ground)) < 0.2
+    assert flatness(heights + np.arange(heights.shape[1], dtype=np.float32), ground=np.ones_like(ground)) < 0.05
+    assert flatness(spoilt, ground=ground) > 0.9
+
+
+@pytest.mark.parametrize(("label", "words"), [(Label.NOT_TRACKING, "slower"), (Label.TIP_CONTAMINATION, "change it")])
+def test_the_verdict_says_what_to_do_about_the_class(label, words):
+    touched = np.zeros((300, 260), dtype=bool)
+    touched[10:12] = True
+
+    assert words in judged(rough(), mask=touched, label=label).verdict
