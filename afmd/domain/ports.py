@@ -13,6 +13,7 @@ from afmd.domain.events import Entry, Event, Fingerprint, Repair, State
 from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
+from afmd.domain.tip import Tip
 
 
 class Classifier(Protocol):
@@ -38,6 +39,31 @@ class Segmenter(Protocol):
 
     def segment(self, scan: Scan) -> ArtifactMap:
         """Return per-pixel probabilities of the scan's own shape."""
+        ...
+
+
+class TipNetwork(Protocol):
+    """Removes the shape of a known tip, by what it learnt of surfaces."""
+
+    @property
+    def backend(self) -> Backend:
+        """Who speaks."""
+        ...
+
+    def restored(
+        self,
+        heights: NDArray[np.float32],
+        *,
+        pixel_nm: tuple[float, float],
+        tip: Tip,
+        mask: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the surface and the standard deviation of each of its heights, both new, float32 (rows, cols) nm.
+
+        ``heights``: levelled, finite, float32 (rows, cols) nm, any size. ``pixel_nm``: (down, across). ``mask``: True
+        where a height means nothing. The caller holds the surface below the erosion and to it where the tip touched.
+        Raises ``ModelError`` for a tip or a pitch that the network was not trained for.
+        """
         ...
 
 
