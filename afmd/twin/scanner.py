@@ -83,8 +83,13 @@ def _offsets(draw: Draw, rows: int, *, relief_nm: float, noise_nm: float) -> NDA
 
 
 def _hysteresis(draw: Draw, cols: int) -> NDArray[np.float64]:
-    """Open-loop piezos pass the same point at other voltages: the retrace is displaced most in mid-line."""
+    """Open-loop piezos pass the same point at other voltages: the retrace is displaced most in mid-line.
+
+    Some controllers start the passes apart as well: real ones lie up to 14 pixels of 256 beside each other.
+    """
     most = draw.log("hysteresis_share", 1e-4, 0.03) * cols
     constant = draw.uniform("retrace_shift_px", -1.0, 1.0)
+    if draw.chance("retrace_starts_apart", 0.35):
+        constant += draw.log("retrace_apart_share", 0.004, 0.055) * cols * draw.rng.choice([-1.0, 1.0])
     across = np.linspace(-1, 1, cols)
     return np.asarray(constant + most * (1 - across**2))
