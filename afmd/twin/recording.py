@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from afmd.twin.artifacts import FAULTS
 from afmd.twin.artifacts.scene import Scene, Spoilt, Stage
 from afmd.twin.draw import Draw
-from afmd.twin.grid import Heights, span
+from afmd.twin.grid import Heights, Mask, span
 from afmd.twin.noise import Noise, scan_noise
 from afmd.twin.plan import Fault, Streams
 from afmd.twin.sample import Sample
@@ -68,7 +68,7 @@ def mounted(streams: Streams, sample: Sample, shape: tuple[int, int]) -> Microsc
     wanted = max(draw.log("noise_share", 5e-5, 0.02) * relief, draw.log("noise_floor_nm", 0.008, 0.08))
     noise = scan_noise(streams.draw("noise"), shape, sigma_nm=wanted, line_s=line_s, most_nm=0.05 * relief)
     scene = Scene(
-        grid=grid, surface=sample.heights, imaged=imaged, feature=sample.feature, tip=tip,
+        grid=grid, surface=sample.heights, imaged=imaged, feature=_imaged_feature(tip, sample, imaged), tip=tip,
         loop=_tuned(draw, grid.row_cropped(imaged), noise_nm=wanted), relief_nm=relief, noise_nm=wanted,
         line_s=line_s, severity=0.0, extent=0.0,
     )  # fmt: skip
@@ -91,6 +91,15 @@ def recorded(microscope: Microscope, streams: Streams, faults: Sequence[Fault]) 
     whole = heights + microscope.field.background + stages.offsets[:, None] + microscope.noise.sensor
     clipped = stages.passed(Stage.CLIP, whole) - whole
     return Frame(heights, error, clipped, stages.envelope, stages.offsets, loop.wave_px)
+
+
+def _imaged_feature(tip: Tip, sample: Sample, imaged: Heights) -> Mask:
+    """Return True where the tip that records a pixel touches a feature: wider than a bump, narrower than a pit."""
+    if not sample.feature.any():
+        return sample.feature
+    floor = sample.heights.min()
+    features = np.where(sample.feature, sample.heights, floor)
+    return np.asarray((imaged_by(tip, features, sample.grid) >= imaged) & (imaged > floor))
 
 
 def _passes(microscope: Microscope, seen: Heights) -> Heights:
