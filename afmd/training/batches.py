@@ -5,6 +5,7 @@ other frame direction), withholding the opposite pass, exchanging the passes' ro
 Not allowed: quarter turns, which would lay row faults along columns, and turning heights upside down.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,13 +20,16 @@ from afmd.training.config import Training
 from afmd.training.corpus import ARTIFACT, FEATURE, Entry, Example, open_example
 
 LABELS = tuple(Label)
-CROPS_PER_SCAN = 2
-"""Two, because preparing a scan takes a third of the time that learning from it does."""
+BATCH_PX = 256 * 256
+"""Pixels of a crop that the configured batch counts; of smaller crops there are more, so that all steps weigh alike."""
+ANSWERS = ("artefact", "feature", "class", "weight")
+FAINT = 0.2
+"""What a spoilt pixel weighs where nobody could see the fault: enough to be learned, too little to invent masks for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Network input and its answers, float32 tensors; labels are int64 (n,), targets (n, 3, rows, cols)."""
+    """Network input and its answers, float32 tensors; labels are int64 (n,), targets (n, 4, rows, cols)."""
 
     planes: Tensor
     answers: Tensor
@@ -61,21 +65,66 @@ def grey_planes(heights: NDArray[np.float32]) -> planes.Plane:
 
 
 def segmenter_batch(entries: Sequence[Entry], configuration: Training, step: int) -> Batch:
-    """Return planes (n, 9, rows, cols) and targets (n, 3, rows, cols) of crops at native resolution."""
+    """Return planes (n, planes, rows, cols) and targets (n, 4, rows, cols) of crops at native resolution."""
     rng = np.random.default_rng([configuration.seed, step, 2])
     crops = configuration.segmenter.crops
     shape = crops[int(rng.integers(len(crops)))]
+    wanted = max(1, round(configuration.optimiser.batch * BATCH_PX / (shape[0] * shape[1])))
     images: list[planes.Plane] = []
     answers: list[planes.Plane] = []
-    while len(images) < configuration.optimiser.batch:
+    while len(images) < wanted:
         entry = entries[int(rng.integers(len(entries)))]
-        example = varied(open_example(entry), rng, retrace_dropout=configuration.retrace_dropout)
-        native = planes.segmenter_planes(example.heights, example.retrace)
-        for _ in range(CROPS_PER_SCAN):
-            window = crop_window(example.artifact, shape, rng)
-            images.append(jittered(fitted(native[:, *window], shape), rng))
-            answers.append(fitted(all_targets(example, window), shape))
+        scan = prepared(entry)
+        for _ in range(1 if scan[0].size < 1.5 * shape[0] * shape[1] else 2):
+            window = crop_window((scan[-1].astype(np.uint8) & ARTIFACT) != 0, shape, rng)
+            crop = fitted(scan[:, *window].astype(np.float32), shape)
+            image = without_retrace(crop[:-1], rng, chance=configuration.retrace_dropout)
+            turns = bool(rng.integers(2)), bool(rng.integers(2))
+            images.append(jittered(mirrored(image, down=turns[0], across=turns[1]), rng))
+            answers.append(all_targets(entry, crop[-1][_turned(turns)].astype(np.uint8)))
     return Batch(_tensor(images), _tensor(answers))
+
+
+def prepared(entry: Entry) -> NDArray[np.float16]:
+    """Return planes and, last, target bits of a stored scan, (planes + 1, rows, cols): made once, read by windows."""
+    folder = entry.file.parent / f"planes-{planes.RECIPE}"
+    file = folder / f"{entry.seed}.npy"
+    if not file.exists():
+        folder.mkdir(exist_ok=True)
+        example = open_example(entry)
+        native = planes.segmenter_planes(example.heights, example.retrace)
+        whole = np.concatenate([native, example.targets[None]]).astype(np.float16)
+        temporary = file.with_name(f"{file.name}.{os.getpid()}")
+        with temporary.open("wb") as out:
+            np.save(out, whole)
+        temporary.replace(file)
+    return np.asarray(np.load(file, mmap_mode="r"))
+
+
+def without_retrace(image: planes.Plane, rng: np.random.Generator, *, chance: float) -> planes.Plane:
+    """Withhold the opposite pass by chance."""
+    if rng.random() < chance:
+        image[[planes.PASS_DIFFERENCE, planes.PASS_PRESENT]] = 0
+    return image
+
+
+def mirrored(image: planes.Plane, *, down: bool, across: bool) -> planes.Plane:
+    """Return the planes that the mirrored scan has: differences change sign and move on by one line or column."""
+    if down:
+        image = image[:, ::-1].copy()
+        for plane in (planes.DOWN, planes.ROW_STEP):
+            image[plane, 1:] = -image[plane, :-1].copy()
+            image[plane, 0] = 0
+    if across:
+        image = image[:, :, ::-1].copy()
+        image[planes.ACROSS, :, 1:] = -image[planes.ACROSS, :, :-1].copy()
+        image[planes.ACROSS, :, 0] = 0
+    return image
+
+
+def _turned(turns: tuple[bool, bool]) -> tuple[slice, slice]:
+    down, across = (slice(None, None, -1 if turn else None) for turn in turns)
+    return down, across
 
 
 def crop_window(artifact: NDArray[np.bool_], shape: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice]:
@@ -91,10 +140,12 @@ def crop_window(artifact: NDArray[np.bool_], shape: tuple[int, int], rng: np.ran
     return window[0], window[1]
 
 
-def all_targets(example: Example, window: tuple[slice, slice]) -> NDArray[np.float32]:
-    """Return (3, rows, cols): artefact and feature, 0 or 1, and the index of the spoilt pixel's class, else 0."""
-    both = both_targets(example.targets[window])
-    return np.concatenate([both, both[:1] * LABELS.index(example.label)])
+def all_targets(entry: Entry, targets: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return (4, rows, cols), see ``ANSWERS``: two of 0 and 1, the index of the spoilt pixel's class, and weights."""
+    both = both_targets(targets)
+    faint = not entry.visible and entry.label is not Label.GOOD
+    weight = np.where(both[:1] > 0, FAINT if faint else 1.0, 1.0).astype(np.float32)
+    return np.concatenate([both, both[:1] * LABELS.index(entry.label), weight])
 
 
 def both_targets(targets: NDArray[np.uint8]) -> NDArray[np.float32]:

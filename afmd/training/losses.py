@@ -20,20 +20,22 @@ def focal_classes(
     return (scale * losses).mean()
 
 
-def focal_dice_pixels(logits: Tensor, targets: Tensor, *, focus: float) -> Tensor:
+def focal_dice_pixels(logits: Tensor, targets: Tensor, *, weights: Tensor, focus: float) -> Tensor:
     """Return focal cross-entropy plus soft Dice (Milletari et al., 3DV 2016), meaned over both outputs.
 
-    ``logits``, ``targets``: (n, 2, rows, cols); targets 0 or 1. Dice is taken over each picture that holds its class,
-    so that a thin scar weighs as much as a band of lost lines; empty pictures are left to the cross-entropy.
+    ``logits``, ``targets``: (n, 2, rows, cols); targets 0 or 1. ``weights``: (n, rows, cols), of the first output.
+    Dice is taken over each picture that holds its class, so that a thin scar weighs as much as a band of lost lines;
+    empty pictures, and those whose spoilt pixels weigh less than 1, are left to the cross-entropy.
     """
     losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     surprise = 1 - torch.exp(-losses)
-    cross_entropy = ((surprise**focus + 0.1) * losses).mean()
+    scale = torch.stack([weights, torch.ones_like(weights)], dim=1)
+    cross_entropy = ((surprise**focus + 0.1) * losses * scale).mean()
     chance = logits.sigmoid()
     overlap = (chance * targets).sum(dim=(2, 3))
     size, truth = chance.sum(dim=(2, 3)), targets.sum(dim=(2, 3))
     dice = 1 - (2 * overlap + 1) / (size + truth + 1)
-    present = (truth > 0).float()
+    present = ((truth > 0) & (scale.amin(dim=(2, 3)) >= 1)).float()
     return 4 * cross_entropy + (present * dice).sum() / present.sum().clamp(min=1)
 
 

@@ -96,7 +96,8 @@ class SegmenterTask:
     def loss(self, output: tuple[Tensor, Tensor], answers: Tensor) -> Tensor:
         """Return focal cross-entropy plus Dice of the pixels, plus the cells' classes."""
         logits, classes = (part.float() for part in output)
-        pixels = losses.focal_dice_pixels(logits, answers[:, :2], focus=self.configuration.optimiser.focus)
+        focus = self.configuration.optimiser.focus
+        pixels = losses.focal_dice_pixels(logits, answers[:, :2], weights=answers[:, 3], focus=focus)
         return pixels + CLASS_WEIGHT * losses.class_cells(classes, answers[:, 2])
 
     def judge(self, net: nn.Module, entries: Sequence[Entry]) -> Mapping[str, float]:
@@ -117,6 +118,10 @@ class SegmenterTask:
 
 def task_for(configuration: Training) -> Task:
     """Return what the configuration asks for."""
+    if configuration.model == "tip":
+        from afmd.training.tiptask import PublishedTipTask, TipTask
+
+        return TipTask(configuration) if configuration.tip.kind == "conditioned" else PublishedTipTask(configuration)
     return ClassifierTask(configuration) if configuration.model == "classifier" else SegmenterTask(configuration)
 
 
@@ -137,11 +142,11 @@ def classifier_logits(
 @torch.no_grad()
 def judged_logits(net: nn.Module, entry: Entry) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return logits and truth, each (2, rows, cols), of a scan's upper left part; odd seeds without opposite pass."""
-    example = open_example(entry)
-    retrace = None if entry.seed % 2 else example.retrace
-    window = (slice(0, JUDGED_SIDE), slice(0, JUDGED_SIDE))
-    native = planes.segmenter_planes(example.heights, retrace)[:, *window]
-    rows, cols = native.shape[1:]
+    scan = batches.prepared(entry)[:, :JUDGED_SIDE, :JUDGED_SIDE].astype(np.float32)
+    native, targets = scan[:-1], scan[-1].astype(np.uint8)
+    if entry.seed % 2:
+        native[[planes.PASS_DIFFERENCE, planes.PASS_PRESENT]] = 0
+    rows, cols = targets.shape
     shape = (padded_side(rows, SIDE_MULTIPLE), padded_side(cols, SIDE_MULTIPLE))
     logits = net(torch.from_numpy(batches.fitted(native, shape))[None])[0][0, :, :rows, :cols].numpy()
-    return logits, batches.both_targets(example.targets[window]) > 0
+    return logits, batches.both_targets(targets) > 0

@@ -81,3 +81,14 @@ def test_the_published_input_is_one_grey_plane_three_times():
 
     assert grey.shape == (3, 224, 224)
     np.testing.assert_array_equal(grey[0], grey[2])
+
+
+@pytest.mark.parametrize(("down", "across"), [(True, False), (False, True), (True, True)])
+def test_mirrored_planes_are_the_planes_of_the_mirrored_scan(down, across):
+    one = example()
+    turn = (slice(None, None, -1 if down else 1), slice(None, None, -1 if across else 1))
+    wanted = planes.segmenter_planes(one.heights[turn].copy(), one.retrace[turn].copy())
+
+    found = batches.mirrored(planes.segmenter_planes(one.heights, one.retrace), down=down, across=across)
+
+    assert np.abs(found - wanted).mean() < 0.05 * np.abs(wanted).mean()

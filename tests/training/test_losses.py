@@ -32,6 +32,11 @@ def test_class_weights_scale_their_own_class():
     )
 
 
+def weighed(logits: torch.Tensor, targets: torch.Tensor, *, focus: float, faint: float = 1.0) -> float:
+    weights = torch.where(targets[:, 0] > 0, faint, 1.0)
+    return float(focal_dice_pixels(logits, targets, weights=weights, focus=focus))
+
+
 def test_a_thin_scar_weighs_as_much_as_a_wide_band():
     def missed(rows: int) -> float:
         targets = torch.zeros(1, 2, 64, 64)
@@ -39,7 +44,7 @@ def test_a_thin_scar_weighs_as_much_as_a_wide_band():
         wrong = torch.full_like(targets, -12.0)
         right = torch.where(targets > 0, 12.0, -12.0)
         wrong[:, 1], right[:, 1] = -12, -12
-        return float(focal_dice_pixels(wrong, targets, focus=50)) - float(focal_dice_pixels(right, targets, focus=50))
+        return weighed(wrong, targets, focus=50) - weighed(right, targets, focus=50)
 
     thin, wide = missed(1), missed(32)
     dice_part = 1 - 1 / 65
@@ -51,7 +56,15 @@ def test_a_thin_scar_weighs_as_much_as_a_wide_band():
 def test_an_empty_picture_called_empty_costs_nothing():
     targets = torch.zeros(2, 2, 16, 16)
 
-    assert float(focal_dice_pixels(torch.full_like(targets, -20.0), targets, focus=1)) < 1e-6
+    assert weighed(torch.full_like(targets, -20.0), targets, focus=1) < 1e-6
+
+
+def test_a_fault_that_nobody_sees_hardly_counts():
+    targets = torch.zeros(1, 2, 32, 32)
+    targets[0, 0, :8] = 1
+    missed = torch.full_like(targets, -12.0)
+
+    assert weighed(missed, targets, focus=1, faint=0.2) < 0.25 * weighed(missed, targets, focus=1)
 
 
 def test_a_cell_is_of_the_class_of_any_spoilt_pixel_in_it():
