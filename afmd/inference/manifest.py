@@ -17,7 +17,7 @@ from afmd.inference import planes
 MANIFEST: Final = "manifest.toml"
 SCHEMA: Final = 1
 FETCH: Final = "Install afmd again, or set models.weights to a whole folder of weights"
-Role = Literal["classifier", "segmenter"]
+Role = Literal["classifier", "segmenter", "tip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def load_manifest(folder: Path | None = None) -> Manifest:
         raise ModelError(f"weights {file}", why=str(e), mend=FETCH) from e
     if table.get("schema") != SCHEMA:
         raise ModelError(f"weights {file}", why=f"its schema is {table.get('schema')}, not {SCHEMA}", mend=FETCH)
-    roles: tuple[Role, ...] = ("classifier", "segmenter")
+    roles: tuple[Role, ...] = ("classifier", "segmenter", "tip")
     return Manifest(folder, {role: _model(role, table[role], file) for role in roles if role in table})
 
 
@@ -99,7 +99,7 @@ def _model(role: Role, entry: Mapping[str, Any], manifest: Path) -> Model:
     missing = [key for key in needed if key not in entry]
     if missing:
         raise ModelError(f"weights {manifest}, {role}", why=f"{', '.join(missing)} missing", mend=FETCH)
-    if entry["recipe"] != planes.RECIPE:
+    if role != "tip" and entry["recipe"] != planes.RECIPE:  # who opens a tip's network knows the tip's planes
         why = f"it wants planes of recipe {entry['recipe']}, and this afmd makes {planes.RECIPE}"
         raise ModelError(f"weights {manifest}, {role}", why=why, mend="Take weights and afmd of one version")
     return Model(

@@ -128,8 +128,10 @@ def simulate(seed: int, recipe: str) -> Example:
 def default_folder() -> Path:
     """Return the cache that belongs to the twin's present source: another twin is another corpus."""
     digest = hashlib.sha256()
-    for file in sorted(Path(afmd.twin.__file__).parent.rglob("*.py")):
-        digest.update(file.read_bytes())
+    home = Path(afmd.twin.__file__).parent
+    for file in sorted(home.rglob("*.py")):
+        if home / "pairs" not in file.parents:  # no scan is made of them
+            digest.update(file.read_bytes())
     return Path("runs") / "corpus" / digest.hexdigest()[:8]
 
 

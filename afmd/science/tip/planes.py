@@ -1,0 +1,156 @@
+"""What the deconvolving network sees: the tip already undone as far as geometry can, in units of the tip itself.
+
+Rule: pure functions of image, pitch and tip, shared by training and inference. No plane changes when heights, pitch and
+radius are all multiplied by one number, nor when a constant is added to the heights.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.domain.tip import Tip, TipForm
+from afmd.science.tip.morphology import erode
+from afmd.science.tip.shape import kernel
+
+RECIPE: Final = 1
+"""Counts up whenever a plane changes: weights of another recipe are refused."""
+
+NAMES: Final = ("height", "gap", "robust", "slope", "touches", "masked", "down", "across", "flank", "noise")
+HEIGHT, GAP, ROBUST, SLOPE, TOUCHES, MASKED, DOWN, ACROSS, FLANK, NOISE = range(len(NAMES))
+CONSTANT: Final = (DOWN, ACROSS, FLANK, NOISE)
+MOST_PX: Final = 16.0
+"""Largest radius in pixels that the network learned; a finer grid is seen as several coarser ones, interleaved."""
+
+Plane = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TipView:
+    """An image as the network sees it.
+
+    ``planes``: float32 (10, rows, cols), see ``NAMES``. ``bound``: float32 (rows, cols) nm, the erosion of ``image``.
+    ``image``: the heights, shifted lines put back. ``ground``: nm, what ``planes[HEIGHT]`` is measured from.
+    ``unit_nm``: the length of 1 in planes and answers. ``noise_nm``: standard deviation of white noise. ``stride``:
+    of how many interleaved grids, each way, the picture is made for the network.
+    """
+
+    planes: Plane
+    bound: Plane
+    image: Plane
+    ground: Plane
+    unit_nm: float
+    noise_nm: float
+    stride: int
+
+
+def tip_view(
+    heights: Plane, *, pixel_nm: tuple[float, float], tip: Tip, mask: NDArray[np.bool_] | None = None
+) -> TipView:
+    """Return the planes of levelled, finite heights (rows, cols) nm. Raises ``InvalidInput``: absurd kernel."""
+    pitch = float(np.sqrt(pixel_nm[0] * pixel_nm[1]))
+    unit = max(tip.radius_nm, pitch)
+    stride = max(1, int(np.ceil(tip.radius_nm / (pitch * MOST_PX))))
+    image = unshifted(np.asarray(heights, np.float32), mask, least=0.003 * unit)
+    noise = noise_rms(image, mask)
+    bound = _eroded(image, pixel_nm, tip, mask)
+    robust = _eroded(_middle_of_three_lines(image), pixel_nm, tip, mask)
+    ground = ground_level(bound, pixel_nm, reach_nm=3 * unit)
+    slope_of_flank = float(np.tan(np.radians(tip.half_angle_deg)))
+    planes = np.empty((len(NAMES), *image.shape), np.float32)
+    planes[HEIGHT] = (bound - ground) / np.float32(unit)
+    planes[GAP] = (image - bound) / np.float32(unit)
+    planes[ROBUST] = (robust - bound) / np.float32(unit)
+    planes[SLOPE] = np.minimum(_steepness(bound, pixel_nm) * np.float32(slope_of_flank), 4)
+    planes[TOUCHES] = np.log1p(touches(image, pixel_nm=pixel_nm, tip=tip, noise_nm=noise))
+    planes[MASKED] = 0 if mask is None else mask
+    for plane, side in ((DOWN, pixel_nm[0]), (ACROSS, pixel_nm[1])):
+        planes[plane] = np.log2(unit / (side * stride)) / 4
+    planes[FLANK] = 2 * slope_of_flank
+    planes[NOISE] = np.sqrt(10 * noise / unit)
+    if mask is not None:
+        planes[GAP][mask] = planes[ROBUST][mask] = 0
+    return TipView(planes, bound, image, ground, unit, noise, stride)
+
+
+def noise_rms(image: Plane, mask: NDArray[np.bool_] | None = None) -> float:
+    """Return the standard deviation of white noise in nm, 0 for a picture without any.
+
+    From the median magnitude of the second difference both ways (Immerkær 1996), which smooth surfaces hardly feel.
+    """
+    if min(image.shape) < 3:
+        return 0.0
+    once = image[:-2] - 2 * image[1:-1] + image[2:]
+    twice = np.abs(once[:, :-2] - 2 * once[:, 1:-1] + once[:, 2:])
+    sample = twice.ravel() if mask is None else twice[~mask[1:-1, 1:-1]]
+    sample = sample[:: max(1, sample.size // 40_000) | 1]
+    return float(np.median(sample)) / (6 * 0.67449) if sample.size else 0.0
+
+
+def unshifted(image: Plane, mask: NDArray[np.bool_] | None, *, least: float) -> Plane:
+    """Return the image with lines put back that as a whole stand apart from both their neighbours.
+
+    A line is moved where the median of its differences to the middle of three lines stands out of those of other lines
+    by 4 robust standard deviations and by ``least`` nm.
+    """
+    if len(image) < 5:
+        return image
+    away = image - _middle_of_three_lines(image)
+    if mask is not None:
+        away = np.where(mask, 0, away)
+    offsets = np.median(away, axis=1)
+    spread = 1.4826 * float(np.median(np.abs(offsets)))
+    offsets[np.abs(offsets) < max(4 * spread, least)] = 0
+    return image if not offsets.any() else np.asarray(image - offsets[:, None].astype(np.float32))
+
+
+def touches(image: Plane, *, pixel_nm: tuple[float, float], tip: Tip, noise_nm: float) -> Plane:
+    """Return how many pixels of the image were made by a contact at each pixel of the surface, float32 (rows, cols).
+
+    A smooth tip touches where it is as steep as the image (Keller, Surf. Sci. 253 (1991) 353): the contact lies uphill
+    by the distance at which the tip has the image's slope. Pixels as steep as the flank tell nothing and do not count.
+    """
+    width = min(3 * noise_nm / min(pixel_nm), 1.5)
+    smooth = cv2.GaussianBlur(image, (0, 0), width) if width > 0.3 else image
+    down, across = np.gradient(smooth, *pixel_nm)
+    steep = np.hypot(down, across)
+    if tip.form is TipForm.PARABOLOID:
+        share = np.full_like(steep, tip.radius_nm)
+        known = np.ones(image.shape, np.bool_)
+    else:
+        share = (tip.radius_nm / np.sqrt(1 + steep**2)).astype(np.float32)
+        known = steep < 0.97 / np.tan(np.radians(tip.half_angle_deg))
+    rows = np.rint(np.arange(image.shape[0])[:, None] + share * down / pixel_nm[0]).astype(np.int32)
+    cols = np.rint(np.arange(image.shape[1])[None, :] + share * across / pixel_nm[1]).astype(np.int32)
+    known &= (rows >= 0) & (rows < image.shape[0]) & (cols >= 0) & (cols < image.shape[1])
+    counts = np.bincount(rows[known] * image.shape[1] + cols[known], minlength=image.size)
+    return counts.reshape(image.shape).astype(np.float32)
+
+
+def ground_level(bound: Plane, pixel_nm: tuple[float, float], *, reach_nm: float) -> Plane:
+    """Return a smooth lower envelope: the least height within a reach, then its mean over the same window."""
+    down, across = (2 * min(int(np.ceil(reach_nm / p)), 200) + 1 for p in pixel_nm)
+    least = cv2.erode(bound, np.ones((down, across), np.uint8))
+    return np.asarray(cv2.blur(least, (across, down)), np.float32)
+
+
+def _eroded(image: Plane, pixel_nm: tuple[float, float], tip: Tip, mask: NDArray[np.bool_] | None) -> Plane:
+    known = image if mask is None else image[~mask]
+    relief = float(np.ptp(known)) if known.size else 0.0
+    heights = kernel(tip, pixel_nm=pixel_nm, relief_nm=relief)
+    if mask is None or not mask.any():
+        return np.asarray(erode(image, heights), np.float32)
+    bound = np.asarray(erode(np.where(mask, np.float32(np.inf), image), heights), np.float32)
+    return np.where(np.isfinite(bound), bound, image)
+
+
+def _steepness(surface: Plane, pixel_nm: tuple[float, float]) -> Plane:
+    down, across = np.gradient(surface, *pixel_nm)
+    return np.asarray(np.hypot(down, across), np.float32)
+
+
+def _middle_of_three_lines(image: Plane) -> Plane:
+    above, below = np.vstack([image[:1], image[:-1]]), np.vstack([image[1:], image[-1:]])
+    return np.maximum(np.minimum(above, below), np.minimum(np.maximum(above, below), image))
