@@ -14,6 +14,7 @@ AfmdError                     internal              1   a defect of ours
 ├─ HeightOverflow             failed_precondition   3   heights that the file's scale cannot hold
 ├─ SettingsError              invalid_argument      4   service.toml does not make sense
 ├─ ModelError                 failed_precondition   4   weights missing, changed or unfit
+├─ MissingExtra               failed_precondition   4   a command whose packages were not installed
 ├─ StorageError               unavailable           5   the disk said no
 │  └─ LedgerError                                       the ledger cannot be trusted or reached
 ├─ AlreadyRunning             failed_precondition   6   a second daemon on the same ledger or port
@@ -127,6 +128,13 @@ class SettingsError(AfmdError):
 
 class ModelError(AfmdError):
     """Weights that are missing, changed, or do not fit their manifest."""
+
+    code = "failed_precondition"
+    exit_status = 4
+
+
+class MissingExtra(AfmdError):
+    """A command that needs packages which only an extra of afmd brings."""
 
     code = "failed_precondition"
     exit_status = 4

@@ -3,8 +3,6 @@
 Rule: pictures are drawn only here; every picture names the scan's seed, so that anyone can make it again.
 """
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +21,7 @@ from afmd.inference.planes import ALIGNED, segmenter_planes
 from afmd.training.batches import LABELS
 from afmd.training.corpus import Entry, open_example
 from afmd.training.evaluate import CUT, GOOD, Figure, Report, Row, scan_of
+from afmd.training.tables import write_json
 
 GALLERY = 24
 OVERLAY = {"found": (0.1, 0.8, 0.2), "missed": (0.2, 0.4, 1.0), "false": (1.0, 0.2, 0.2)}
@@ -32,10 +31,7 @@ def write(report: Report, folder: Path) -> None:
     """Write ``MODEL.md`` and ``MODEL.json``, and for a classifier its confusion matrix and reliability curve."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{report.model}.md").write_text(markdown(report), encoding="utf-8")
-    content = asdict(report)
-    (folder / f"{report.model}.json").write_text(
-        json.dumps(_finite(content), indent=1, allow_nan=False), encoding="utf-8"
-    )
+    write_json(folder / f"{report.model}.json", asdict(report))
     if report.confusion:
         draw_confusion(report.confusion, folder / "confusion.png")
         draw_reliability(report.reliability, folder / "reliability.png")
@@ -145,15 +141,6 @@ def draw_panels(panels: Sequence[tuple[NDArray[np.float64], str]], file: Path, *
 
 def _segmenter_merit(row: Row) -> float:
     return float(row["iou"] if row["label"] != GOOD else 1 - 20 * row["false_share"])
-
-
-def _finite(value: Any) -> Any:
-    """Return nested values with every NaN as None, because JSON has none."""
-    if isinstance(value, dict):
-        return {key: _finite(own) for key, own in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(own) for own in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _table(name: str, rows: dict[str, Figure]) -> str:

@@ -1,0 +1,42 @@
+"""A weights folder before the evaluation set: figures, tables and galleries of what is sealed in it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from afmd.inference import network_classifier, network_segmenter
+from afmd.training import report
+from afmd.training.corpus import Entry
+from afmd.training.evaluate import Report, evaluate_classifier, evaluate_segmenter
+
+
+def evaluated(model: str, weights: Path, entries: Sequence[Entry], out: Path) -> Report:
+    """Evaluate a folder's ``classifier`` or ``segmenter``; write the report into ``out``. Raises ``ModelError``."""
+    found = _classifier(weights, entries, out) if model == "classifier" else _segmenter(weights, entries, out)
+    report.write(found, out)
+    return found
+
+
+def rules(model: str, entries: Sequence[Entry], out: Path) -> Report:
+    """Evaluate the rules in the model's place."""
+    from afmd.science.rules import RulesClassifier, RulesSegmenter
+
+    classify = model == "classifier"
+    found = (
+        evaluate_classifier(RulesClassifier(), entries) if classify else evaluate_segmenter(RulesSegmenter(), entries)
+    )
+    report.write(found, out)
+    return found
+
+
+def _classifier(weights: Path, entries: Sequence[Entry], out: Path) -> Report:
+    found = evaluate_classifier(network_classifier(weights, trial=True), entries)
+    report.classifier_gallery(found, entries, out / "classifier_failures.png")
+    return found
+
+
+def _segmenter(weights: Path, entries: Sequence[Entry], out: Path) -> Report:
+    segmenter = network_segmenter(weights, trial=True)
+    found = evaluate_segmenter(segmenter, entries)
+    report.segmenter_gallery(found, entries, out / "segmenter_failures.png", segmenter=segmenter, worst=True)
+    report.segmenter_gallery(found, entries, out / "segmenter_masks.png", segmenter=segmenter, worst=False)
+    return found

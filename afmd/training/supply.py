@@ -1,0 +1,30 @@
+"""The scans that a configuration learns and is judged from.
+
+Rule: what a configuration leaves out, it leaves out altogether: a good scan with a speck too small to spoil it, or with
+a fault too faint to count, may owe it to the very kind that is not to be seen, and goes too.
+"""
+
+from pathlib import Path
+
+from afmd.domain.findings import Label
+from afmd.training.config import Training
+from afmd.training.corpus import Entry, Part, gather, open_example
+
+
+def supplied(configuration: Training, part: Part, *, folder: Path, workers: int = 1) -> list[Entry]:
+    """Return the configured number of scans of ``training`` or ``validation``, less those with a kind left out."""
+    wanted = configuration.corpus
+    count = wanted.training if part == "training" else wanted.validation
+    skip = wanted.skip if part == "training" else 0
+    entries = gather(folder, part, count, recipe=wanted.recipe, workers=workers, skip=skip)
+    return without(entries, wanted.without) if wanted.without else entries
+
+
+def without(entries: list[Entry], kinds: tuple[str, ...]) -> list[Entry]:
+    """Return the scans in which none of these kinds can be, not even unseen."""
+    return [entry for entry in entries if not set(kinds) & set(entry.kinds) and not _speckled(entry)]
+
+
+def _speckled(entry: Entry) -> bool:
+    """Whether a good scan holds spoilt pixels; the index does not say of what kind."""
+    return entry.label is Label.GOOD and bool(open_example(entry).artifact.any())
