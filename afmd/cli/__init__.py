@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal of another age must not end a command over a tick mark
     arguments = parser().parse_args(argv)
     try:
-        status: int = import_module(f"afmd.cli.{arguments.command}").run(arguments)
+        status: int = import_module(f"afmd.cli.{_module(arguments.command)}").run(arguments)
         sys.stdout.flush()
     except AfmdError as e:
         _say(e)
@@ -39,6 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
+
+
+def _module(command: str) -> str:
+    """Return which module runs a command: its own, or the one behind which all of training stands."""
+    from afmd.training.arguments import COMMANDS
+
+    return "training" if command in COMMANDS else command
 
 
 def _say(error: AfmdError) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from afmd import __version__
+from afmd.cli.twin import arguments as twin
 from afmd.domain.params import Preset
+from afmd.training import arguments as training
 
 SETTINGS = Path("service.toml")
 
@@ -24,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
     _serve(commands)
     _check(commands)
     _demo(commands)
+    twin.hang(commands)
+    training.hang(commands, program="afmd")
     return top
 
 
