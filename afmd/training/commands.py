@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,23 +25,25 @@ from afmd.inference.manifest import MANIFEST
 from afmd.training import arguments, report, sealed
 from afmd.training.ceiling import ceiling, raised
 from afmd.training.config import Training, load
-from afmd.training.corpus import default_folder, gather
+from afmd.training.corpus import Part, default_folder, gather
 from afmd.training.experiments import Bench
 from afmd.training.head import learn
 from afmd.training.leave_one_out import leave_one_out, shortened, stood_upon
 from afmd.training.quantise import quantise
 from afmd.training.seal import add_evaluation, seal
 from afmd.training.supply import supplied
+from afmd.training.tipcorpus import default_pairs_folder, gather_pairs
+from afmd.training.tipseal import seal_tip
 from afmd.training.train import train
+
+PARTS: tuple[Part, Part] = ("training", "validation")
 
 
 def run_train(args: argparse.Namespace) -> int:
     """Train to the end of the configuration."""
     configuration = _configuration(args)
     torch.set_num_threads(args.threads)
-    corpus = _corpus_folder(args)
-    training = supplied(configuration, "training", folder=corpus, workers=args.workers)
-    validation = supplied(configuration, "validation", folder=corpus, workers=args.workers)
+    training, validation = (_supplied(configuration, part, args) for part in PARTS)
     run = _run_folder(args, configuration)
     if configuration.classifier.kind == "head" and configuration.model == "classifier":
         upon = load_manifest(args.weights).model("segmenter")
@@ -55,11 +58,12 @@ def run_seal(args: argparse.Namespace) -> int:
     configuration = _configuration(args)
     torch.set_num_threads(args.threads)
     real = [] if args.real is None else [scan.heights for scan in real_scans(args.real)]
-    validation = supplied(configuration, "validation", folder=_corpus_folder(args), workers=args.workers)
-    file = seal(
-        configuration, _run_folder(args, configuration), args.weights or weights_folder(),
-        validation=validation, command=_made_by(args), real=real, trial=args.trial,
-    )  # fmt: skip
+    validation = _supplied(configuration, "validation", args)
+    run, weights, command = _run_folder(args, configuration), args.weights or weights_folder(), _made_by(args)
+    if configuration.model == "tip":
+        file = seal_tip(configuration, run, weights, validation=validation, command=command)
+    else:
+        file = seal(configuration, run, weights, validation=validation, command=command, real=real, trial=args.trial)
     _say(f"sealed {file}")
     return 0
 
@@ -178,6 +182,15 @@ def _ceiling(args: argparse.Namespace) -> int:
     file = ceiling(own, _bench(args), weights=args.weights or weights_folder(), scans=args.scans)
     _say(f"written {file}")
     return 0
+
+
+def _supplied(configuration: Training, part: Part, args: argparse.Namespace) -> Sequence[Any]:
+    """Return what the configured model learns or is judged from: scans, or pairs of image and surface."""
+    if configuration.model == "tip":
+        count = getattr(configuration.corpus, part)
+        folder = args.corpus or default_pairs_folder()
+        return gather_pairs(folder, part, count, recipe=configuration.tip.pairs, workers=args.workers)
+    return supplied(configuration, part, folder=_corpus_folder(args), workers=args.workers)
 
 
 def _bench(args: argparse.Namespace) -> Bench:

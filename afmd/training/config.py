@@ -61,6 +61,18 @@ class SegmenterNet(_Table):
     crops: tuple[tuple[Count, Count], ...] = ((256, 256), (128, 512))
 
 
+class TipNet(_Table):
+    """What undoes a tip: ``conditioned`` on the tip, or paper B's encoder-decoder on raw heights with either loss.
+
+    ``pairs``: of which virtual data (`afmd.twin.pairs`).
+    """
+
+    kind: Literal["conditioned", "published-mse", "published-mae"] = "conditioned"
+    widths: tuple[Count, ...] = (32, 40, 48, 48)
+    crop: Count = 128
+    pairs: Literal["training", "paper_b"] = "training"
+
+
 class Optimiser(_Table):
     """How the weights move: ``adamw`` over one cosine, or ``sgd`` with the plateau rule and unfreezing of paper A."""
 
@@ -93,11 +105,12 @@ class Training(_Table):
     """The whole configuration."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    model: Literal["classifier", "segmenter"]
+    model: Literal["classifier", "segmenter", "tip"]
     seed: Annotated[int, Field(ge=0)] = 0
     corpus: Corpus = Corpus()
     classifier: ClassifierNet = ClassifierNet()
     segmenter: SegmenterNet = SegmenterNet()
+    tip: TipNet = TipNet()
     optimiser: Optimiser = Optimiser()
     retrace_dropout: Share = 0.5
     """How often the opposite pass is withheld, so that one pass alone still works."""

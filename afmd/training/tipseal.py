@@ -1,0 +1,102 @@
+"""From a finished run to the tip's network that the daemon takes: exported, proven, calibrated, hashed.
+
+Rule: as for the other models, nothing is entered whose answers differ from torch's, and the manifest is replaced last.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from afmd.errors import ModelError
+from afmd.inference.deconvolution import ANSWERS
+from afmd.inference.manifest import MANIFEST
+from afmd.inference.tiling import LARGEST_SIDE, OVERLAP
+from afmd.science.tip import planes
+from afmd.training.config import Training
+from afmd.training.export import OPSET, proven, trained
+from afmd.training.seal import LICENCE, write_manifest
+from afmd.training.tipcorpus import PairEntry, open_pair
+from afmd.training.tipscores import NORMAL_90
+from afmd.training.tiptask import whole_pair
+
+NAME: Final = "tip"
+PROOFS: Final = 12
+WANTED: Final = 0.9
+
+
+def seal_tip(
+    configuration: Training, run: Path, folder: Path, *, validation: Sequence[PairEntry], command: str
+) -> Path:
+    """Write ``tip.onnx`` and its manifest entry into ``folder``; return the file. Raises ``ModelError``."""
+    if configuration.tip.kind != "conditioned":
+        why, mend = "it is there to compare with", "Seal the conditioned network"
+        raise ModelError(f"model {configuration.name}", why=why, mend=mend)
+    net = trained(configuration, run / "best.pt")
+    images = [_even(whole_pair(open_pair(entry))[0]) for entry in validation[:PROOFS]]
+    file = folder / f"{NAME}.onnx"
+    folder.mkdir(parents=True, exist_ok=True)
+    export_tip(net, file, sample=images[0])
+    entry: dict[str, Any] = {
+        "name": configuration.name, "file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "bytes": file.stat().st_size, "opset": OPSET, "recipe": planes.RECIPE, "inputs": list(planes.NAMES),
+        "classes": list(ANSWERS), "temperature": [round(spread_factor(net, validation), 4)], "licence": LICENCE,
+        "tile": [LARGEST_SIDE, LARGEST_SIDE, OVERLAP], "parity": proven(net, file, images),
+        "parity_scans": len(images), "training": _history(configuration, run, command),
+    }  # fmt: skip
+    write_manifest(folder / MANIFEST, "tip", entry)
+    return file
+
+
+def export_tip(net: nn.Module, file: Path, *, sample: NDArray[np.float32]) -> None:
+    """Write one ONNX file for planes (1, planes, rows, cols) whose rows and columns stay free."""
+    free = {2: "rows", 3: "cols"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's successor splits the file and raises the opset unasked
+        torch.onnx.export(
+            net.eval(), (torch.from_numpy(sample),), str(file), dynamo=False, opset_version=OPSET,
+            input_names=["planes"], output_names=["answers"], dynamic_axes={"planes": free, "answers": free},
+        )  # fmt: skip
+    onnx.checker.check_model(onnx.load(str(file)), full_check=True)
+
+
+@torch.no_grad()
+def spread_factor(net: nn.Module, validation: Sequence[PairEntry]) -> float:
+    """Return what turns the network's mean error into a standard deviation whose 90 % interval covers nine in ten.
+
+    Every validation pair has the same say, whatever its kind.
+    """
+    ratios = []
+    rng = np.random.default_rng(0)
+    for entry in validation:
+        image, answer = whole_pair(open_pair(entry))
+        depth, spread = net(torch.from_numpy(image)[None])[0].numpy()
+        ratio = (np.abs(depth - answer[0]) / (NORMAL_90 * np.exp(spread))).ravel()
+        ratios.append(rng.choice(ratio, 4000))
+    return float(np.quantile(np.concatenate(ratios), WANTED))
+
+
+def _even(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(image[None])
+
+
+def _history(configuration: Training, run: Path, command: str) -> dict[str, Any]:
+    lines = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    best = max(lines, key=lambda line: float(line["score"]))
+    return {
+        "command": command,
+        "seed": configuration.seed,
+        "steps": best["step"],
+        "pairs": configuration.corpus.training,
+        "data": "afmd.twin.pairs.TRAINING, seeds from 0; validation from 5000000",
+        "configuration": configuration.model_dump_json(),
+        "validation": {k: round(v, 4) for k, v in best.items() if k not in {"step", "loss", "rate", "seconds"}},
+    }
