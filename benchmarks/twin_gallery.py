@@ -1,10 +1,8 @@
-"""A picture of many simulated scans: raw, levelled by a plane, and what is true of each pixel.
+"""Real scans and simulated ones mixed, without titles: look at the picture before reading the key that is printed.
 
-    python benchmarks/twin_gallery.py OUT.png [--kind KIND] [--surface SURFACE] [--first SEED] [--count N]
+    python benchmarks/twin_gallery.py OUT.png --blind SCANS_DIR [--first SEED]
 
-    python benchmarks/twin_gallery.py OUT.png --blind SCANS_DIR
-
-The second form mixes real scans with simulated ones, without titles: look at it before reading the key that is printed.
+`afmd twin gallery` draws simulated scans with their titles and their truth.
 """
 
 import argparse
@@ -15,46 +13,21 @@ import numpy as np
 
 import afmd
 from afmd.twin import EVERYTHING, gallery
-from afmd.twin.gallery import Tile, plane_levelled
+from afmd.twin.gallery import plane_levelled
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-COLUMNS = 8
 BLIND_PIXELS = 256
 
 
 def main() -> None:
     wish = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     wish.add_argument("out", type=Path)
-    wish.add_argument("--kind")
-    wish.add_argument("--surface")
     wish.add_argument("--first", type=int, default=0)
-    wish.add_argument("--count", type=int, default=24)
-    wish.add_argument("--blind", type=Path)
+    wish.add_argument("--blind", type=Path, required=True)
     wished = wish.parse_args()
-    if wished.blind:
-        _blind(wished.out, wished.blind, seed=wished.first)
-        return
-    recipe = EVERYTHING.only(wished.kind) if wished.kind else EVERYTHING
-    recipe = recipe.on(wished.surface) if wished.surface else recipe
-    _draw(wished.out, gallery(range(wished.first, wished.first + wished.count), shape=None, recipe=recipe))
-
-
-def _draw(out: Path, tiles: tuple[Tile, ...]) -> None:
-    rows = -(-len(tiles) // COLUMNS)
-    figure, axes = plt.subplots(3 * rows, COLUMNS, figsize=(2.6 * COLUMNS, 7.8 * rows), squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    for number, tile in enumerate(tiles):
-        row, col = 3 * (number // COLUMNS), number % COLUMNS
-        for part, values in enumerate((tile.raw, tile.levelled)):
-            _show(axes[row + part, col], values)
-        truth = 2.0 * tile.artifact + tile.simulated.feature
-        axes[row + 2, col].imshow(truth, vmin=0, vmax=3, interpolation="nearest")
-        axes[row, col].set_title(tile.title + (" (visible)" if tile.simulated.visible else ""), fontsize=6)
-    figure.subplots_adjust(0, 0, 1, 0.98, 0.02, 0.06)
-    figure.savefig(out, dpi=60)
+    _blind(wished.out, wished.blind, seed=wished.first)
 
 
 def _blind(out: Path, scans: Path, *, seed: int) -> None:
