@@ -71,6 +71,8 @@ class TipNet(_Table):
     widths: tuple[Count, ...] = (32, 40, 48, 48)
     crop: Count = 128
     pairs: Literal["training", "paper_b"] = "training"
+    low: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the errors at the feet of features, beside those of all heights."""
 
 
 class Optimiser(_Table):

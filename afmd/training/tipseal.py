@@ -63,7 +63,7 @@ def export_tip(net: nn.Module, file: Path, *, sample: NDArray[np.float32]) -> No
         warnings.simplefilter("ignore")  # the exporter's successor splits the file and raises the opset unasked
         torch.onnx.export(
             net.eval(), (torch.from_numpy(sample),), str(file), dynamo=False, opset_version=OPSET,
-            input_names=["planes"], output_names=["answers"], dynamic_axes={"planes": free, "answers": free},
+            input_names=["input"], output_names=["answers"], dynamic_axes={"input": free, "answers": free},
         )  # fmt: skip
     onnx.checker.check_model(onnx.load(str(file)), full_check=True)
 

@@ -24,6 +24,9 @@ FORWARD_WEIGHT = 0.3
 FORWARD_PAIRS = 2
 FORWARD_WINDOW = 56
 FORWARD_REACH = 10
+LOW = 0.1
+"""Height over the ground, in units, up to which `low_error` counts errors as they are."""
+HEIGHT_ANSWER = 5
 LEAST_DEPTH = 0.1
 """A crop's mean depth, in units, below which errors are weighed as if it were so deep."""
 
@@ -40,7 +43,7 @@ class TipTask:
         return TipNet(planes=len(planes.NAMES), widths=wanted.widths)
 
     def batch(self, entries: Sequence[Any], step: int) -> Batch:
-        """Return planes (n, 10, rows, cols) and answers (n, 5, rows, cols), see `whole_pair`."""
+        """Return planes (n, 10, rows, cols) and answers (n, 6, rows, cols), see `whole_pair`."""
         rng = np.random.default_rng([self.configuration.seed, step, 3])
         chosen = [entries[int(i)] for i in rng.integers(len(entries), size=self.configuration.optimiser.batch)]
         images, answers = [], []
@@ -56,9 +59,14 @@ class TipTask:
         truth = answers[:, 0]
         weight = 1 / truth.abs().mean(dim=(1, 2), keepdim=True).clamp(min=LEAST_DEPTH)
         error = (depth - truth).abs()
+        if self.configuration.tip.low > 0:
+            low = low_error(depth, truth, height=answers[:, HEIGHT_ANSWER])
+            error_learned = error + self.configuration.tip.low * low
+        else:
+            error_learned = error
         likelihood = error.detach() * torch.exp(-spread) + spread
         forward = forward_loss(depth, answers)
-        return (weight * error).mean() + SPREAD_WEIGHT * likelihood.mean() + FORWARD_WEIGHT * forward
+        return (weight * error_learned).mean() + SPREAD_WEIGHT * likelihood.mean() + FORWARD_WEIGHT * forward
 
     @torch.no_grad()
     def judge(self, net: nn.Module, entries: Sequence[Any]) -> Mapping[str, float]:
@@ -110,6 +118,12 @@ class PublishedTipTask:
         return {"score": -float(np.mean(errors)), "error_nm": float(np.mean(errors))}
 
 
+def low_error(depth: Tensor, truth: Tensor, *, height: Tensor) -> Tensor:
+    """Return the error of heights over the ground after compression, (n, rows, cols): of the feet, not of the tops."""
+    compressed = torch.asinh((height - depth) / LOW) - torch.asinh((height - truth) / LOW)
+    return LOW * compressed.abs()
+
+
 def forward_loss(depth: Tensor, answers: Tensor) -> Tensor:
     """Return the mean difference, in units, between what the tip records of the answer and what of the truth.
 
@@ -153,12 +167,13 @@ def _example(made: Prepared, crop: int, rng: np.random.Generator) -> tuple[NDArr
 
 
 def whole_pair(made: Prepared) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return all planes, and: depth and bound in units, and the constants but the noise."""
+    """Return all planes, and: depth, bound, three constants, and the bound over the ground, in units."""
     rows, cols = made.stack.shape[1:]
     constant = np.broadcast_to(made.constants[:, None, None], (len(made.constants), rows, cols))
     image = np.concatenate([made.stack[:DEPTH], constant])
     bound = made.stack[planes.HEIGHT] + made.stack[GROUND]
-    return image, np.concatenate([made.stack[DEPTH][None], bound[None], constant[:3]]).astype(np.float32)
+    rows_of_answer = [made.stack[DEPTH][None], bound[None], constant[:3], made.stack[planes.HEIGHT][None]]
+    return image, np.concatenate(rows_of_answer).astype(np.float32)
 
 
 def raw_heights(made: Prepared) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

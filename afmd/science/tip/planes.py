@@ -114,7 +114,7 @@ def touches(image: Plane, *, pixel_nm: tuple[float, float], tip: Tip, noise_nm: 
     """
     width = min(3 * noise_nm / min(pixel_nm), 1.5)
     smooth = cv2.GaussianBlur(image, (0, 0), width) if width > 0.3 else image
-    down, across = np.gradient(smooth, *pixel_nm)
+    down, across = _gradient(smooth, pixel_nm)
     steep = np.hypot(down, across)
     if tip.form is TipForm.PARABOLOID:
         share = np.full_like(steep, tip.radius_nm)
@@ -147,8 +147,16 @@ def _eroded(image: Plane, pixel_nm: tuple[float, float], tip: Tip, mask: NDArray
 
 
 def _steepness(surface: Plane, pixel_nm: tuple[float, float]) -> Plane:
-    down, across = np.gradient(surface, *pixel_nm)
+    down, across = _gradient(surface, pixel_nm)
     return np.asarray(np.hypot(down, across), np.float32)
+
+
+def _gradient(surface: Plane, pixel_nm: tuple[float, float]) -> list[Plane]:
+    """Return both slopes, 0 along an axis of a single pixel."""
+    return [
+        np.asarray(np.gradient(surface, pitch, axis=axis), np.float32) if surface.shape[axis] > 1 else 0 * surface
+        for axis, pitch in enumerate(pixel_nm)
+    ]
 
 
 def _middle_of_three_lines(image: Plane) -> Plane:
