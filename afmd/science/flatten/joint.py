@@ -8,6 +8,8 @@ levels then show in the height distribution, and scanner and level heights are s
 Rule: what the sample itself explains stays in the heights.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,7 @@ from afmd.science.flatten.guesses import best_guess, least_width
 from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.recurrence import without_recurring_levels
 from afmd.science.flatten.refine import Fit, refined
+from afmd.science.flatten.ripple import Wave, ground_wave, scanners_own
 from afmd.science.flatten.scanner import Scanner, twisted
 from afmd.science.flatten.shrinkage import is_twisted, scanner_part, smooth_part, wave_power
 from afmd.science.flatten.substrate import find_substrate
@@ -34,9 +37,27 @@ def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
     order = min(HIGHEST_ORDER, len(frame.across) - 1)
     _enough(frame, needed=order + 2)
     fit = fitted(frame, order)
+    wave = ground_wave(fit, frame, ground.heights.shape)
+    if wave is not None:
+        calm = wave.off(frame, ground.heights.shape)
+        again = fitted(calm, order)
+        wave = scanners_own(wave, again, calm, ground.heights.shape)
+        if wave is not None:
+            frame, fit = calm, again
     shape = smooth_part(fit.scanner.shape, wave_power(fit.rest, fit.weight, frame))
     offsets = without_recurring_levels(scanner_part(fit.scanner.offsets, fit.discord))
-    return _background(ground, frame, Scanner(shape, offsets, fit.scanner.twist))
+    found = _background(ground, frame, Scanner(shape, offsets, fit.scanner.twist))
+    return found if wave is None else _with_wave(ground, found, wave)
+
+
+def _with_wave(ground: Ground, found: Background, wave: Wave) -> Background:
+    """Return the background with the wave, and with what its gain adds to the heights above the ground."""
+    places = np.arange(ground.heights.shape[wave.axis], dtype=np.float64)
+    surface = found.surface + wave.added(places)
+    if wave.gain:
+        above = ground.heights - np.float32(found.base_nm) - surface
+        surface = surface + above * (1 - 1 / wave.scale(places))
+    return replace(found, surface=surface)
 
 
 def fitted(frame: Thinned, order: int) -> Fit:

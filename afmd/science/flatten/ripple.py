@@ -1,0 +1,248 @@
+"""A standing wave along one axis of the scanner: the ground rises and falls with it, and its gain may swing in step.
+
+measured = true · (1 + gain · sine), where heights count from the scanner's zero, not from the ground (paper A, section
+3.2.4). The wave is found as the line that the ground's mean profile is made of; the crests of the features tell the
+gain.
+
+Rule: a wave is the scanner's where every feature swings in step with it, or where every part of the frame shows the
+same low wave, aligned to the axis and of one frequency alone. Any other is the sample's.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.science.flatten.refine import Fit
+from afmd.science.flatten.scanner import twisted
+from afmd.science.flatten.thinned import Thinned
+from afmd.science.robust import TINY, mad_sigma, narrow_sigma, shorth, tukey
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+FEWEST_WAVES, MOST_WAVES = 2.0, 40.0
+"""In the frame; fewer are a bend, more are texture."""
+PROFILE_PX = 256
+FINER = 16
+"""Steps of the search for the frequency, per wave in the frame."""
+ORDER = 3
+"""Powers of the smooth bend that a profile may have besides its wave."""
+DENSEST = 0.15
+"""Share of a column that tells where its ground is; features may cover most of it."""
+STANDS_OUT, ALONE = 0.5, 0.75
+"""Least share of the profile's variance that a wave must explain: to be looked at, and without a gain to prove it."""
+MOST_RELIEF, LOW = 0.5, 0.15
+"""Greatest amplitude as a share of the relief, likewise."""
+ALIKE = 0.5
+"""How far the strips' own waves may lie from the whole frame's, as a share of its amplitude."""
+FEATURE_SIGMAS = 5.0
+FEWEST_CRESTS = 60
+STRIPS = 8
+SURE = 5.0
+"""Least gain in standard errors, by leaving out each strip across the wave in turn."""
+GAIN_RANGE = (0.05, 0.9)
+FIRST_GAINS = (0.0, 0.2, 0.4, 0.6)
+IN_STEP = 0.5
+"""Greatest swing of the features out of step with the ground, as a share of their swing in step."""
+TURNS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """``axis``: 0 where the wave runs down the frame, 1 where along the lines. ``frequency``: per pixel.
+
+    ``sine``, ``cosine``: of the ground's wave, nm. ``explains``: share of the profile's variance. ``gain``: share by
+    which heights above the ground swing with it.
+    """
+
+    axis: int
+    frequency: float
+    sine: float
+    cosine: float
+    explains: float
+    gain: float = 0.0
+
+    @property
+    def amplitude(self) -> float:
+        """Half the height from trough to crest, nm."""
+        return float(np.hypot(self.sine, self.cosine))
+
+    def at(self, places: Doubles) -> Doubles:
+        """Return the ground's wave at ``places`` (pixels along the axis), nm."""
+        angle = 2 * np.pi * self.frequency * places
+        return np.asarray(self.sine * np.sin(angle) + self.cosine * np.cos(angle))
+
+    def added(self, places: Doubles) -> Floats:
+        """Return what the wave adds to the ground, float32 nm, to be broadcast over (rows, cols)."""
+        return self._laid(self.at(places))
+
+    def scale(self, places: Doubles) -> Floats:
+        """Return how many times too great heights above the ground are, float32, to be broadcast over (rows, cols)."""
+        return self._laid(1 + self.gain / self.amplitude * self.at(places))
+
+    def off(self, frame: Thinned, shape: tuple[int, ...]) -> Thinned:
+        """Return the frame without the ground's wave. ``shape``: of the whole scan."""
+        return replace(frame, heights=frame.heights - self.added(_places(frame, shape, self.axis)))
+
+    def _laid(self, values: Doubles) -> Floats:
+        return np.expand_dims(values.astype(np.float32), 1 - self.axis)
+
+
+def ground_wave(fit: Fit, frame: Thinned, shape: tuple[int, ...]) -> Wave | None:
+    """Return the wave that the ground's profile is mostly made of, or None. ``shape``: of the whole scan."""
+    relief = _relief(fit.scanner.off(frame))
+    for axis in (1, 0):
+        found = _strongest(_places(frame, shape, axis), _profile(fit, frame, axis), axis=axis, length=shape[axis])
+        if found is not None and found.amplitude < MOST_RELIEF * relief:
+            return found
+    return None
+
+
+def scanners_own(wave: Wave, fit: Fit, frame: Thinned, shape: tuple[int, ...]) -> Wave | None:
+    """Return the wave, with its gain, where it is surely the scanner's. ``fit``, ``frame``: once it has been taken off.
+
+    Only crests are looked at, so that it does not matter how many flanks there are and what the tip makes of them.
+    """
+    flat = fit.scanner.off(frame)
+    row, col = np.nonzero(_crests(flat) & (flat > FEATURE_SIGMAS * narrow_sigma(fit.rest, fit.weight)))
+    at, beside = (row, col) if wave.axis == 0 else (col, row)
+    strip = beside * STRIPS // flat.shape[1 - wave.axis]
+    gain = _gain(wave, _places(frame, shape, wave.axis)[at], flat[row, col], strip)
+    if not gain and wave.amplitude > LOW * _relief(flat):
+        return None
+    return replace(wave, gain=gain) if gain or _is_alike_everywhere(wave, fit, frame, shape) else None
+
+
+def _places(frame: Thinned, shape: tuple[int, ...], axis: int) -> Doubles:
+    """Return where the frame's lines (axis 0) or columns (1) lie in the whole scan, pixels."""
+    return frame.rows.astype(np.float64) if axis == 0 else (frame.across + 1) / 2 * (shape[1] - 1)
+
+
+def _relief(flat: Floats) -> float:
+    some = flat.ravel()[:: max(1, flat.size // 32768) | 1]
+    return float(np.subtract(*np.quantile(some, [0.9995, 0.0005])))
+
+
+def _profile(fit: Fit, frame: Thinned, axis: int) -> Doubles:
+    """Return the profile of the ground: each line's offset, or each column's usual height about the lines', nm."""
+    if axis == 0:
+        return fit.scanner.offsets
+    return shorth(*_columns(fit, frame), share=DENSEST).astype(np.float64)
+
+
+def _columns(fit: Fit, frame: Thinned) -> tuple[Floats, Floats]:
+    """Return heights about the lines' offsets, nm, and votes of some of the lines, (columns, lines)."""
+    every = slice(None, None, -(-len(frame.rows) // PROFILE_PX))
+    rest = frame.heights[every] - fit.scanner.offsets[every, None].astype(np.float32)
+    rest -= twisted(fit.scanner.twist, frame.down[every], frame.across)
+    return np.ascontiguousarray(rest.T), np.ascontiguousarray(frame.votes[every].T)
+
+
+def _strongest(at: Doubles, profile: Doubles, *, axis: int, length: int) -> Wave | None:
+    """Return the strongest wave of a profile, beside a smooth bend, or None where none stands out."""
+    at, profile = _binned(at, profile)
+    if len(at) < 8 * FEWEST_WAVES:
+        return None
+    bend = _bend(at, length)
+    bare = profile - bend @ (bend.T @ profile)
+    most = min(MOST_WAVES, len(at) / 4)
+    frequency = _first_frequency(bare, most=most) / length
+    for finer in (FINER, FINER**2):
+        tried = frequency + np.linspace(-1, 1, 9) / (finer * length)
+        frequency = float(tried[int(np.argmin([_fitted(at, bare, bend, one)[2] for one in tried]))])
+    sine, cosine, left = _fitted(at, bare, bend, frequency)
+    explains = 1 - left / max(float(bare @ bare), TINY**2)
+    within = FEWEST_WAVES <= frequency * length <= most
+    return Wave(axis, frequency, sine, cosine, explains) if within and explains > STANDS_OUT else None
+
+
+def _binned(at: Doubles, profile: Doubles) -> tuple[Doubles, Doubles]:
+    """Return means of neighbours, so that no more than ``PROFILE_PX`` are left."""
+    every = -(-len(at) // PROFILE_PX)
+    whole = len(at) // every * every
+    return at[:whole].reshape(-1, every).mean(axis=1), profile[:whole].reshape(-1, every).mean(axis=1)
+
+
+def _bend(at: Doubles, length: int) -> Doubles:
+    """Return orthonormal columns that span every smooth bend at these places."""
+    return np.linalg.qr(np.polynomial.legendre.legvander(2 * at / max(length - 1, 1) - 1, ORDER))[0]
+
+
+def _first_frequency(bare: Doubles, *, most: float) -> float:
+    """Return how many waves the strongest line in the spectrum has, to a fraction of a wave."""
+    power = np.abs(np.fft.rfft(bare * np.hanning(len(bare)), FINER * len(bare)))
+    waves = np.arange(len(power)) / FINER
+    power[(waves < FEWEST_WAVES) | (waves > most)] = 0
+    return float(waves[int(power.argmax())])
+
+
+def _fitted(at: Doubles, bare: Doubles, bend: Doubles, frequency: float) -> tuple[float, float, float]:
+    """Return sine and cosine of this frequency, nm, and the sum of squares that they leave."""
+    angle = 2 * np.pi * frequency * at
+    design = np.column_stack([np.sin(angle), np.cos(angle)])
+    design -= bend @ (bend.T @ design)
+    best = np.linalg.lstsq(design, bare, rcond=None)[0]
+    rest = bare - design @ best
+    return float(best[0]), float(best[1]), float(rest @ rest)
+
+
+def _is_alike_everywhere(wave: Wave, fit: Fit, frame: Thinned, shape: tuple[int, ...]) -> bool:
+    """True where strips of the frame, from top to bottom, each show the wave: nothing of it is left in any."""
+    if wave.axis == 0 or wave.explains < ALONE:
+        return False  # down the frame the lines' offsets hold it already
+    angle = 2 * np.pi * wave.frequency * _places(frame, shape, wave.axis)
+    design = np.column_stack([np.sin(angle), np.cos(angle), np.ones_like(angle)])
+    left = []
+    for weight, rest in zip(np.array_split(fit.weight, STRIPS), np.array_split(fit.rest, STRIPS), strict=True):
+        held = design.T * weight.sum(axis=0, dtype=np.float64)
+        pull = design.T @ (weight * rest).sum(axis=0, dtype=np.float64)
+        left.append(np.linalg.lstsq(held @ design, pull, rcond=None)[0][:2])
+    return float(np.sqrt(np.square(left).sum(axis=1).mean())) < ALIKE * wave.amplitude
+
+
+def _crests(flat: Floats) -> NDArray[np.bool_]:
+    """True where a pixel is the highest of three in a row or in a column."""
+    crest = np.zeros(flat.shape, dtype=bool)
+    for values, own in ((flat, crest), (flat.T, crest.T)):
+        own[1:-1] |= (values[1:-1] > values[:-2]) & (values[1:-1] >= values[2:])
+    return crest
+
+
+def _gain(wave: Wave, at: Doubles, height: Floats, strip: NDArray[np.intp]) -> float:
+    """Return by which share the (crests,) heights swing with the wave; 0 where that is not sure.
+
+    ``at``: places along the wave. ``strip``: which strip across it each crest lies in.
+    """
+    if len(at) < FEWEST_CRESTS:
+        return 0.0
+    angle = 2 * np.pi * wave.frequency * at + np.arctan2(wave.cosine, wave.sine)
+    basis = np.column_stack([np.ones_like(angle), np.sin(angle), np.cos(angle)])
+    tried = [_settled(basis, height, strip, first) for first in FIRST_GAINS]
+    (mean, swing, out), sums = min(tried, key=lambda one: _spread(basis, height, one[0]))
+    others = np.array([_solved(sums.sum(axis=0) - own)[1] for own in sums])
+    error = float(np.sqrt((STRIPS - 1) / STRIPS * np.square(others - others.mean()).sum()))
+    sure = swing > SURE * error and abs(out) < IN_STEP * swing
+    return float(swing / mean) if sure and GAIN_RANGE[0] < swing / mean < GAIN_RANGE[1] else 0.0
+
+
+def _settled(basis: Doubles, height: Floats, strip: NDArray[np.intp], first: float) -> tuple[Doubles, Doubles]:
+    """Return the robust fit that begins at the gain ``first``, and each strip's normal equations (3, 3 | 1)."""
+    found = float(np.median(height / (1 + first * basis[:, 1]))) * np.array([1.0, first, 0.0])
+    sums = np.zeros((STRIPS, 3, 4))
+    for _ in range(TURNS):
+        rest = height - basis @ found
+        held = basis * tukey(rest, sigma=mad_sigma(rest)).astype(np.float64)[:, None]
+        both = np.column_stack([basis, height])
+        sums = np.array([held[own].T @ both[own] for own in (strip == number for number in range(STRIPS))])
+        found = _solved(sums.sum(axis=0))
+    return found, sums
+
+
+def _spread(basis: Doubles, height: Floats, found: Doubles) -> float:
+    """Return how unlike the heights still are once the swing has been taken out, 1 = as much as they are high."""
+    return mad_sigma(height / np.maximum(basis @ found, 0.1 * abs(found[0])))
+
+
+def _solved(sums: Doubles) -> Doubles:
+    return np.asarray(np.linalg.lstsq(sums[:, :3], sums[:, 3], rcond=None)[0])

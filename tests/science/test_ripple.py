@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+import scenes
+
+from afmd import twin
+from afmd.domain.params import Params
+from afmd.files.nanoscope import decode
+from afmd.science.flatten import level
+from afmd.science.flatten.joint import fitted
+from afmd.science.flatten.ripple import ground_wave, scanners_own
+from afmd.science.flatten.terms import Ground
+from afmd.science.flatten.thinned import thinned
+
+SIDE = (320, 320)
+PEERS = [Params(level="poly", order=2), Params("published")] + [
+    Params(level=name, direction=way)
+    for name in ("median", "trimmed_mean", "median_of_differences")
+    for way in ("row", "column")
+]
+
+
+def rippled(clean, *, degrees, alpha=0.4, per_px=0.01, phase=0.7):
+    """Paper A, section 3.2.4."""
+    i, j = np.indices(clean.shape)
+    turn = np.radians(degrees)
+    return clean + alpha * np.abs(clean) * np.sin(2 * np.pi * per_px * (i * np.sin(turn) + j * np.cos(turn)) + phase)
+
+
+def dna(seed):
+    """Heights above the lowest pixel, with some noise."""
+    rng = np.random.default_rng(seed)
+    clean = scenes.dna(rng, SIDE) + rng.normal(0, 0.03, SIDE)
+    return clean - clean.min()
+
+
+def found(heights, *, pixel_nm=(2.0, 2.0)):
+    """The ripple that is taken off, or None."""
+    frame = thinned(Ground(np.asarray(heights, dtype=np.float32), None, None, pixel_nm))
+    wave = ground_wave(fitted(frame, 3), frame, heights.shape)
+    if wave is None:
+        return None
+    calm = wave.off(frame, heights.shape)
+    return scanners_own(wave, fitted(calm, 3), calm, heights.shape)
+
+
+@pytest.mark.parametrize("degrees", [0, 90])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_swinging_gain_is_undone_to_less_than_half_the_best_peers_distance_from_the_truth(seed, degrees):
+    clean = dna(seed)
+    heights = rippled(clean, degrees=degrees)
+
+    ours = scenes.rms_error(level(heights, pixel_nm=2.0).heights, clean)
+    peers = [scenes.rms_error(level(heights, pixel_nm=2.0, params=how).heights, clean) for how in PEERS]
+
+    assert ours < 0.5 * min(peers)
+
+
+@pytest.mark.parametrize(("degrees", "axis"), [(0, 1), (90, 0)])
+def test_gain_and_frequency_of_a_ripple_are_found(degrees, axis):
+    wave = found(rippled(dna(4), degrees=degrees, alpha=0.3, per_px=0.02))
+
+    assert wave is not None
+    assert wave.axis == axis
+    assert wave.frequency == pytest.approx(0.02, rel=0.02)
+    assert wave.gain == pytest.approx(0.3, rel=0.15)
+
+
+def test_a_low_wave_under_all_of_the_ground_goes_though_features_do_not_swing():
+    clean = dna(5)
+    j = np.arange(SIDE[1])
+    heights = clean + 0.15 * np.sin(2 * np.pi * 0.02 * j + 1)
+
+    wave = found(heights)
+
+    assert wave is not None
+    assert wave.gain == 0
+    assert scenes.rms_error(level(heights, pixel_nm=2.0).heights, clean) < 0.03
+
+
+def test_background_and_heights_are_the_input_again():
+    heights = rippled(dna(6), degrees=0).astype(np.float32)
+
+    done = level(heights, pixel_nm=2.0)
+
+    assert np.allclose(done.heights + done.background, heights, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", scenes.KINDS)
+def test_a_sample_without_ripple_keeps_its_waves(kind):
+    rng = np.random.default_rng(9)
+    truth = scenes.KINDS[kind](rng, SIDE)
+    relief = float(np.ptp(truth))
+
+    assert found(truth + rng.normal(0, 0.003 * relief, SIDE)) is None
+
+
+@pytest.mark.parametrize("family", ["line_grating", "hex_grating", "square_grating", "wrinkles", "lamellae"])
+@pytest.mark.parametrize("seed", [3_200_001, 3_200_002, 3_200_003])
+def test_a_periodic_sample_is_no_ripple(family, seed):
+    one = twin.simulate(seed, shape=(192, 192), recipe=twin.TRAINING.on(family).all_good())
+
+    assert found(one.scan.heights, pixel_nm=one.scan.pixel_nm) is None
+
+
+@pytest.mark.parametrize("degrees", [0, 90])
+@pytest.mark.parametrize("height", [0.1, 100.0])
+def test_an_aligned_sine_grating_is_no_ripple(degrees, height):
+    """As high as everything else in the frame, it is the sample, and not what lies under one."""
+    i, j = np.indices(SIDE)
+    rng = np.random.default_rng(1)
+    truth = height * np.sin(2 * np.pi * 0.03 * (i if degrees == 90 else j)) + rng.normal(0, 0.02 * height, SIDE)
+
+    assert found(truth) is None
+
+
+def test_no_real_scan_has_a_ripple(scans_dir):
+    for path in sorted((scans_dir / "images").iterdir()):
+        scan = decode(path.read_bytes(), name=path.name)
+
+        assert found(scan.heights, pixel_nm=scan.pixel_nm) is None, path.name
