@@ -4,6 +4,7 @@ Rule: the distance between a model and its ceiling is what the simulator's range
 network, its training or the question costs.
 """
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -49,9 +50,9 @@ def _written(configuration: Training, bench: Bench, *, reached: Figures, found: 
     file = bench.out / f"ceiling-{configuration.model}.md"
     rows = []
     for name, figure in found.items():
-        own = reached.get(name)
-        rows.append([name, str(own or "–"), str(figure), f"{figure.value - own.value:+.3f}" if own else "–"])
-        bench.say(f"{name}: {own or '–'}, ceiling {figure}")
+        own = reached.get(name, Figure(math.nan, math.nan, math.nan, 0))
+        rows.append([name, _shown(own), _shown(figure), _distance(figure, own)])
+        bench.say(f"{name}: {_shown(own)}, ceiling {_shown(figure)}")
     text = markdown_table(["figure", "reached", "ceiling", "distance"], rows)
     with storage_errors(file):
         file.write_text(f"# The ceiling of {configuration.name.removesuffix('-ceiling')}\n\n{text}", encoding="utf-8")
@@ -59,3 +60,11 @@ def _written(configuration: Training, bench: Bench, *, reached: Figures, found: 
     figures = {name: {key: asdict(figure) for key, figure in part.items()} for name, part in told.items()}
     write_json(file.with_suffix(".json"), {"configuration": configuration.model_dump(mode="json"), **figures})
     return file
+
+
+def _shown(figure: Figure) -> str:
+    return str(figure) if figure.count else "–"
+
+
+def _distance(figure: Figure, own: Figure) -> str:
+    return f"{figure.value - own.value:+.3f}" if figure.count and own.count else "–"

@@ -1,15 +1,16 @@
 """What a kind of artefact costs that training never saw: what a new laboratory will see.
 
 Rule: both of a pair learn the same number of steps from the same seed and the same scans, less those that may hold the
-kind; both are judged on the same scans, of surfaces and ranges that neither saw, with nothing wrong but that kind.
+kind; both are judged on the same scans, of surfaces and ranges that neither saw, with nothing wrong but that kind. All
+the trainings that saw a kind stand for having seen it: how far they differ among themselves is what chance does.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from afmd.domain.ports import Classifier, Segmenter
 from afmd.domain.scan import Scan
@@ -26,20 +27,24 @@ from afmd.twin import EVALUATION, KINDS, Simulated, simulate
 TRIES = 6
 """Seeds tried for each visible scan wanted."""
 
-MEASURES = ("iou", "found")
-COLUMNS = ("kind", "scans", "IoU with it", "IoU without it", "difference", "found with it", "found without it")
+COLUMNS = (
+    "kind", "scans", "IoU with it", "trainings with it", "IoU without it", "difference", "found with it",
+    "found without it",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One kind: figures of the model that saw it, of the one that did not, and of their difference on each scan.
+    """One kind: figures of the models that saw it, of the one that did not, and of their difference on each scan.
 
     ``iou``: of the artefact mask. ``found``: share of the spoilt pixels that are called. ``right``: share of scans
-    given their class, where there is a classifier.
+    given their class, where there is a classifier. ``trainings``: each measure's lowest and highest mean among the
+    models that saw the kind.
     """
 
     kind: str
     seen: dict[str, Figure]
+    trainings: dict[str, tuple[float, float]]
     unseen: dict[str, Figure]
     difference: dict[str, Figure]
 
@@ -72,10 +77,10 @@ def leave_one_out(arms: Sequence[Training], kinds: Sequence[str], bench: Bench, 
         mend = f"Use some of {', '.join(KINDS)}"
         raise InvalidInput(f"kind {unknown[0]!r}", why="there is none of that name", mend=mend, field="kinds")
     folders = {kind: _made(arms, kind, bench) for kind in ("", *kinds)}
-    seen = Judge(folders[""], classify=len(arms) > 1)
+    judges = {kind: Judge(folder, classify=len(arms) > 1) for kind, folder in folders.items()}
     pairs = []
     for kind in kinds:
-        pair = judged(kind, seen, Judge(folders[kind], classify=len(arms) > 1), scans=scans)
+        pair = judged(kind, judges, scans=scans)
         bench.say(f"{kind}: IoU {pair.seen['iou']} with it, {pair.unseen['iou']} without it")
         pairs.append(pair)
     return _written(pairs, arms, bench)
@@ -97,12 +102,16 @@ def stood_upon(segmenter: Training, classifier: Training) -> Training:
     return varied(classifier, name=classifier.name, corpus=corpus, optimiser={})
 
 
-def judged(kind: str, seen: Judge, unseen: Judge, *, scans: int) -> Pair:
-    """Return the figures of both on visible scans with nothing but ``kind``."""
-    rows = [(seen.figures(one), unseen.figures(one)) for one in visible(kind, scans)]
-    names = rows[0][0]
-    with_it, without_it = (np.array([[row[i][name] for name in names] for row in rows]) for i in (0, 1))
-    return Pair(kind, _figures(with_it, names), _figures(without_it, names), _figures(without_it - with_it, names))
+def judged(kind: str, judges: Mapping[str, Judge], *, scans: int) -> Pair:
+    """Return the figures on visible scans with nothing but ``kind``; a judge is named after the kind it never saw."""
+    rows = [[judge.figures(one) for judge in judges.values()] for one in visible(kind, scans)]
+    names = tuple(rows[0][0])
+    values = np.array([[[figures[name] for name in names] for figures in row] for row in rows])  # scan, judge, measure
+    saw = np.array([name != kind for name in judges])
+    seen, unseen = values[:, saw].mean(axis=1), values[:, ~saw][:, 0]
+    means = values[:, saw].mean(axis=0)
+    trainings = {name: (float(column.min()), float(column.max())) for name, column in zip(names, means.T, strict=True)}
+    return Pair(kind, _figures(seen, names), trainings, _figures(unseen, names), _figures(unseen - seen, names))
 
 
 def visible(kind: str, count: int) -> Iterator[Simulated]:
@@ -122,8 +131,8 @@ def visible(kind: str, count: int) -> Iterator[Simulated]:
         raise InvalidInput(f"kind {kind}", why="no scan shows it", mend="Ask for more scans", field="scans")
 
 
-def _figures(values: Any, names: Sequence[str] | dict[str, float]) -> dict[str, Figure]:
-    return {name: mean_figure(np.asarray(column)) for name, column in zip(names, values.T, strict=True)}
+def _figures(values: NDArray[np.float64], names: Sequence[str]) -> dict[str, Figure]:
+    return {name: mean_figure(column) for name, column in zip(names, values.T, strict=True)}
 
 
 def _made(arms: Sequence[Training], kind: str, bench: Bench) -> Path:
@@ -147,7 +156,9 @@ def _written(pairs: Sequence[Pair], arms: Sequence[Training], bench: Bench) -> P
         f"# Leave one kind out: {shown.name}\n\n"
         f"Each training: {shown.optimiser.steps} steps, {shown.corpus.training} scans, seed {shown.seed}, from "
         f"{shown.optimiser.start or 'a random start'}. Visible scans of `afmd.twin.EVALUATION.only(kind)`; 95 % "
-        f"bootstrap intervals over scans, of the difference over pairs.\n\n{markdown_table(columns, rows)}"
+        f"bootstrap intervals over scans, of the difference over pairs. *Trainings with it*: the lowest and highest "
+        f"mean of the {len(pairs)} trainings that saw the kind; what lies between them is chance.\n\n"
+        f"{markdown_table(columns, rows)}"
     )
     with storage_errors(file):
         file.write_text(text, encoding="utf-8")
@@ -159,9 +170,11 @@ def _written(pairs: Sequence[Pair], arms: Sequence[Training], bench: Bench) -> P
 
 
 def _row(pair: Pair, *, classify: bool) -> list[str]:
-    cells = [pair.seen["iou"], pair.unseen["iou"], pair.difference["iou"], pair.seen["found"], pair.unseen["found"]]
+    low, high = pair.trainings["iou"]
+    cells = [pair.unseen["iou"], pair.difference["iou"], pair.seen["found"], pair.unseen["found"]]
     cells += [pair.seen["right"], pair.unseen["right"]] if classify else []
-    return [pair.kind, str(pair.seen["iou"].count), *map(_shown, cells)]
+    first = [pair.kind, str(pair.seen["iou"].count), _shown(pair.seen["iou"]), f"{low:.3f} to {high:.3f}"]
+    return [*first, *map(_shown, cells)]
 
 
 def _shown(figure: Figure) -> str:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,3 +119,41 @@ def test_training_sealing_and_evaluating_from_the_command_line(
     manifest = Path("weights/manifest.toml").read_text(encoding="utf-8")
     assert 'command = "afmd train segmenter --config tiny.toml"' in manifest
     assert "[segmenter.evaluation]" in manifest
+
+
+def test_leaving_a_kind_out_takes_its_arms_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[Any, ...]] = []
+
+    def caught(arms: Any, kinds: Any, bench: Any, *, scans: int) -> Path:
+        called.append((arms, kinds, bench, scans))
+        return tmp_path
+
+    monkeypatch.setattr(commands, "leave_one_out", caught)
+    line = "evaluate leave-one-out --kinds spike,ripple --steps 30 --training 40 --scans 5 --classifier --corpus c"
+    assert main([*line.split(), "--out", str(tmp_path)]) == 0
+
+    ((arms, kinds, bench, scans),) = called
+    assert (kinds, scans, bench.out, bench.corpus) == (("spike", "ripple"), 5, tmp_path, Path("c"))
+    assert [arm.model for arm in arms] == ["segmenter", "classifier"]
+    assert (arms[0].optimiser.steps, arms[0].optimiser.validate_every, arms[0].corpus.training) == (30, 30, 40)
+    assert arms[0].segmenter == load(PRESETS / "segmenter.toml").segmenter
+    assert arms[1].corpus.skip == 40
+
+
+def test_the_ceiling_takes_its_configuration_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[Any, ...]] = []
+
+    def caught(configuration: Any, bench: Any, *, weights: Path, scans: int) -> Path:
+        called.append((configuration, bench, weights, scans))
+        return tmp_path
+
+    monkeypatch.setattr(commands, "ceiling", caught)
+    assert main(["evaluate", "ceiling", "segmenter", "--out", str(tmp_path), "--weights", "w", "--scans", "7"]) == 0
+
+    ((configuration, bench, weights, scans),) = called
+    assert (configuration.corpus.recipe, bench.out, weights, scans) == ("evaluation", tmp_path, Path("w"), 7)
+    assert configuration.optimiser == load(PRESETS / "segmenter.toml").optimiser

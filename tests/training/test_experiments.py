@@ -64,10 +64,34 @@ def test_leaving_a_kind_out_writes_a_table_of_both(short, bench, said, monkeypat
         change = pair["unseen"]["iou"]["value"] - pair["seen"]["iou"]["value"]
         assert pair["difference"]["iou"]["value"] == pytest.approx(change, abs=1e-6)
         assert pair["difference"]["iou"]["count"] == 2
+        low, high = pair["trainings"]["iou"]
+        assert low <= pair["seen"]["iou"]["value"] <= high
     folders = sorted((bench.out / "weights").iterdir())
     assert [folder.name.rsplit("-", 1)[0] for folder in folders] == ["with-all", "without-burst", "without-lost-lines"]
     facts = load_manifest(folders[1]).model("segmenter").facts["training"]
     assert json.loads(facts["configuration"])["corpus"]["without"] == ["burst"]
+
+
+class Fixed:
+    """Finds the same share everywhere."""
+
+    def __init__(self, share):
+        self.share = share
+
+    def figures(self, _one):
+        return {"iou": self.share, "found": self.share}
+
+
+def test_a_kind_is_judged_against_the_mean_of_all_trainings_that_saw_it(monkeypatch):
+    monkeypatch.setattr(leave_one_out, "visible", lambda _kind, count: range(count))
+    judges = {"": Fixed(0.6), "burst": Fixed(0.1), "scar": Fixed(0.8)}
+
+    pair = leave_one_out.judged("burst", judges, scans=4)
+
+    assert pair.seen["iou"].value == pytest.approx(0.7)
+    assert pair.trainings["iou"] == pytest.approx((0.6, 0.8))
+    assert pair.unseen["iou"].value == pytest.approx(0.1)
+    assert pair.difference["iou"].value == pytest.approx(-0.6)
 
 
 def test_what_is_sealed_is_not_trained_again(short, bench, said, monkeypatch):
