@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AfmdError": "afmd.errors",
+    "Deconvolved": "afmd.domain.result",
     "Filled": "afmd.domain.result",
     "Freehand": "afmd.domain.exclusions",
     "Label": "afmd.domain.findings",
@@ -18,7 +19,11 @@ _HOMES = {
     "Rectangle": "afmd.domain.exclusions",
     "Restoration": "afmd.domain.result",
     "Scan": "afmd.domain.scan",
+    "Tip": "afmd.domain.tip",
+    "TipEstimate": "afmd.domain.tip",
     "classify": "afmd.api",
+    "deconvolve": "afmd.api",
+    "estimate_tip": "afmd.api",
     "flatten": "afmd.api",
     "inpaint": "afmd.api",
     "read": "afmd.api",
@@ -27,17 +32,19 @@ _HOMES = {
 }
 
 __all__ = [
-    "AfmdError", "Filled", "Freehand", "Label", "Params", "Polygon", "Rectangle", "Restoration", "Scan",
-    "__version__", "classify", "flatten", "inpaint", "read", "restore", "segment",
+    "AfmdError", "Deconvolved", "Filled", "Freehand", "Label", "Params", "Polygon", "Rectangle", "Restoration", "Scan",
+    "Tip", "TipEstimate", "__version__", "classify", "deconvolve", "estimate_tip", "flatten", "inpaint", "read",
+    "restore", "segment",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from afmd.api import classify, flatten, inpaint, read, restore, segment
+    from afmd.api import classify, deconvolve, estimate_tip, flatten, inpaint, read, restore, segment
     from afmd.domain.exclusions import Freehand, Polygon, Rectangle
     from afmd.domain.findings import Label
     from afmd.domain.params import Params
-    from afmd.domain.result import Filled, Restoration
+    from afmd.domain.result import Deconvolved, Filled, Restoration
     from afmd.domain.scan import Scan
+    from afmd.domain.tip import Tip, TipEstimate
     from afmd.errors import AfmdError
 
 

@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from afmd.domain.exclusions import Exclusion, Freehand
 from afmd.domain.findings import Classification, Segmentation
 from afmd.domain.params import Params
-from afmd.domain.result import Filled, Restoration
+from afmd.domain.result import Deconvolved, Filled, Restoration
 from afmd.domain.scan import Scan, checked_heights, checked_mask, checked_pitch
+from afmd.domain.tip import Tip, TipEstimate, TipMethod
+from afmd.errors import InvalidInput
 
 if TYPE_CHECKING:
     from afmd.compose import Backends
@@ -99,6 +101,47 @@ def inpaint(
         own, holes, method=asked.fill, pixel_nm=checked_pitch(pixel_nm), radius=asked.radius,
         stripes=stripe_part(holes, ar=asked.ar),
     )  # fmt: skip
+
+
+def estimate_tip(
+    heights: ArrayLike, *, pixel_nm: float | tuple[float, float], mask: ArrayLike | None = None
+) -> TipEstimate:
+    """Return what a picture tells of the tip that took it: radius with its spread, half-angle, or why it cannot tell.
+
+    ``heights`` (rows, cols) nm, levelled; ``mask`` True = a height that means nothing. Raises ``InvalidInput``.
+    """
+    from afmd.science.tip import estimated
+
+    own = checked_heights(heights)
+    return estimated(own, pixel_nm=checked_pitch(pixel_nm), trusted=~_mask_or_none(mask, own.shape))
+
+
+def deconvolve(
+    heights: ArrayLike,
+    *,
+    pixel_nm: float | tuple[float, float],
+    tip: Tip | None = None,
+    mask: ArrayLike | None = None,
+    method: str = "auto",
+) -> Deconvolved:
+    """Return ``surface``, ``sigma``, ``touched`` and ``tip``: the picture without the shape of its tip, in nm.
+
+    ``heights`` (rows, cols) nm, levelled; ``tip`` None is estimated, and its spread enters ``sigma``; ``mask`` True =
+    a height that means nothing; ``method`` one of ``TipMethod``. Where pixels are too coarse for the tip, or the
+    picture does not tell it, the heights come back as they are, and ``refusal`` says why.
+    Raises ``InvalidInput``, ``ModelError`` where the network is demanded and there is none for this tip.
+    """
+    from afmd import compose, settings
+    from afmd.pipeline.deconvolution import TipPlan, deconvolved
+
+    if method not in tuple(TipMethod):
+        raise InvalidInput(
+            f"method {method!r}", why="there is none of that name", mend=f"Use one of {', '.join(TipMethod)}",
+            field="method",
+        )  # fmt: skip
+    own, asked = checked_heights(heights), TipMethod(method)
+    plan = TipPlan(tip, asked, compose.tip_network(settings.Models(), asked))
+    return deconvolved(own, pixel_nm=checked_pitch(pixel_nm), mask=_mask_or_none(mask, own.shape), plan=plan)
 
 
 @cache

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from afmd import __version__, settings
 from afmd.domain.params import Params
-from afmd.domain.ports import Bus, Classifier, Clock, Ledger, Results, Segmenter
+from afmd.domain.ports import Bus, Classifier, Clock, Ledger, Results, Segmenter, TipNetwork
+from afmd.domain.tip import TipMethod
 from afmd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -43,6 +44,24 @@ def backends(models: settings.Models) -> Backends:
     classifier = _chosen(models.classifier, lambda: _network_classifier(models), remarks)
     segmenter = _chosen(models.segmenter, lambda: _network_segmenter(models), remarks)
     return Backends(classifier or _rules_classifier(), segmenter or _rules_segmenter(), tuple(dict.fromkeys(remarks)))
+
+
+def tip_network(models: settings.Models, method: TipMethod) -> TipNetwork | None:
+    """Return the network that removes a tip's shape, or None where the method needs none or ``auto`` finds none.
+
+    Raises ``ModelError`` where it is demanded and unfit.
+    """
+    if method not in (TipMethod.AUTO, TipMethod.NETWORK):
+        return None
+    from afmd.inference.deconvolution import network_deconvolver
+    from afmd.science.tip.planes import RECIPE, tip_view
+
+    try:
+        return network_deconvolver(models.weights, look=tip_view, recipe=RECIPE, threads=models.threads)
+    except ModelError:
+        if method is TipMethod.NETWORK:
+            raise
+        return None
 
 
 def craft(params: Params, speakers: Backends) -> "Craft":

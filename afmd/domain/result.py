@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from afmd.domain.findings import Backend, Label
 from afmd.domain.params import Params
+from afmd.domain.tip import Tip, TipMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,28 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Deconvolved:
+    """A surface freed from the shape of the tip that imaged it.
+
+    ``surface``: float32 (rows, cols) nm. ``sigma``: its standard deviation, float32 nm, larger where not ``touched``.
+    ``touched``: True where the tip touched, so that the height is measured and not inferred. ``tip``: given or
+    estimated, or None. ``estimated``: True where the picture itself told the tip. ``method``: the one that was used,
+    never ``auto``; ``backend``: who did it.
+    ``refusal``: why the picture was left alone, or empty; then ``surface`` is the picture, ``sigma`` 0 and nothing
+    ``touched``.
+    """
+
+    surface: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+    touched: NDArray[np.bool_]
+    tip: Tip | None
+    estimated: bool
+    method: TipMethod
+    backend: Backend
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Restoration:
     """All that came of one scan. Every array has the scan's shape; heights in nm; masks True = spoilt.
 
@@ -67,6 +90,7 @@ class Restoration:
     last bit. ``touched``: True where a height was filled. ``sigma``: standard deviation in nm of filled pixels, 0
     elsewhere. ``refusal``: why the scan was not restored (mostly artefact), or empty.
     ``timings_ms``: milliseconds by stage, in order. ``params``: the parameters in force.
+    ``deconvolved``: the restored surface without the tip's shape, or None where that was not asked for.
     """
 
     label: Label
@@ -85,3 +109,4 @@ class Restoration:
     segmenter: Backend
     timings_ms: Mapping[str, float]
     refusal: str = ""
+    deconvolved: Deconvolved | None = None

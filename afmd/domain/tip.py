@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from afmd.domain.scan import checked_heights, checked_pitch
 from afmd.errors import InvalidInput
 
+UNSEEN_HALF_ANGLE_DEG = 20.0
+"""What is assumed of flanks that a picture does not show; common to etched silicon probes."""
+
 
 class TipForm(StrEnum):
     """The shapes that two numbers describe, and ``array`` for any other."""
@@ -18,6 +21,20 @@ class TipForm(StrEnum):
     PARABOLOID = "paraboloid"
     PYRAMID = "pyramid"
     ARRAY = "array"
+
+
+class TipMethod(StrEnum):
+    """How a tip's shape is removed.
+
+    ``erosion`` gives the surface's upper bound; ``certainty`` trusts it where the tip touched and falls to the ground
+    behind walls; ``network`` fills what was not touched from what it learned; ``auto`` is the network where there is
+    one for this tip, and ``certainty`` otherwise.
+    """
+
+    AUTO = "auto"
+    EROSION = "erosion"
+    CERTAINTY = "certainty"
+    NETWORK = "network"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +50,7 @@ class Tip:
     """
 
     radius_nm: float
-    half_angle_deg: float = 20.0
+    half_angle_deg: float = UNSEEN_HALF_ANGLE_DEG
     form: TipForm = TipForm.CONE
     radius_sigma_nm: float = 0.0
     heights: NDArray[np.float64] | None = field(default=None, repr=False)
@@ -66,6 +83,41 @@ class Tip:
             raise _unfit("heights", "the centre pixel is not the apex", "Shift the array until its apex is central")
         pitch = checked_pitch(pixel_nm)
         return cls(radius_nm=_apex_radius(rising, pitch), form=TipForm.ARRAY, heights=rising, pixel_nm=pitch)
+
+
+@dataclass(frozen=True, slots=True)
+class TipEstimate:
+    """What a picture tells of the tip that took it.
+
+    ``radius_nm``: of the apex, with the standard deviation ``spread_nm``; NaN where nothing is told.
+    ``half_angle_deg``: of the flanks, or None where the picture is too low to show them.
+    ``at_most_nm``: a radius that the picture does not allow the tip to exceed; infinite where it allows any.
+    ``reason``: why the picture cannot tell the radius; empty where it does.
+    """
+
+    radius_nm: float
+    spread_nm: float
+    half_angle_deg: float | None = None
+    at_most_nm: float = float("inf")
+    reason: str = ""
+
+    @property
+    def tells(self) -> bool:
+        """True where the picture tells the radius."""
+        return not self.reason
+
+    @property
+    def tip(self) -> Tip:
+        """The tip, with the spread of its radius; a flank that is not seen is a cone of 20°.
+
+        Raises ``InvalidInput`` where the picture cannot tell.
+        """
+        if self.reason:
+            raise InvalidInput(
+                "tip", why=f"the picture cannot tell: {self.reason}", mend="Give the tip's radius", field="tip"
+            )
+        angle = self.half_angle_deg or UNSEEN_HALF_ANGLE_DEG
+        return Tip(self.radius_nm, angle, radius_sigma_nm=self.spread_nm)
 
 
 def _apex_radius(rising: NDArray[np.float64], pitch: tuple[float, float]) -> float:

@@ -1,0 +1,156 @@
+"""The tip from its own picture. Rule: where the picture cannot tell, that is the answer.
+
+Blind reconstruction after Villarrubia (J. Res. Natl. Inst. Stand. Technol. 102 (1997) 425, section 6) with two numbers
+in place of a free shape: the largest rounded cone whose opening still reproduces the picture within its noise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.domain.tip import Tip, TipEstimate
+from afmd.science.tip.evidence import against, crossing
+from afmd.science.tip.flanks import half_angle_deg, sharpest_deg
+from afmd.science.tip.roundness import only_round
+from afmd.science.tip.workpiece import Workpiece, prepared, windows
+
+LEAST_SIDE_PX = 24
+LEAST_RADIUS_PX = 1.5
+COARSEST_RADIUS_PX = 2.0
+MOST_RADIUS_PX = 26.0
+BEST_RADIUS_PX = 14.0
+"""A tip that is larger on the grid is looked at on a coarser one, where noise is less."""
+SURE = 4.0
+"""Mean evidence over its own standard error, from tile to tile, below which there is none."""
+MOST_SPREAD = 0.3
+ROUNDS = 3
+AROUND = np.array([0.7, 0.85, 1.0, 1.15, 1.35, 1.6, 1.9, 2.2])
+FOLDS = 16
+OWN_SHARE = 0.03
+"""What the method itself adds to the spread, as a share of the radius: its error where there is no noise."""
+
+
+def estimated(
+    heights: NDArray[np.float32], *, pixel_nm: tuple[float, float], trusted: NDArray[np.bool_]
+) -> TipEstimate:
+    """Return the tip's radius and half-angle with their spread, or why the picture cannot tell.
+
+    ``heights``: float32 (rows, cols) nm, levelled. ``trusted``: True where a height may testify.
+    """
+    if trusted.sum() < LEAST_SIDE_PX**2 or min(heights.shape) < LEAST_SIDE_PX:
+        return _untold("too few trusted pixels are left")
+    sight = _first_sight(heights, pixel_nm, trusted)
+    if sight is None:
+        return _untold("nothing in it is sharp enough to betray a tip: it is too flat, too noisy or too smooth")
+    radius, spread = _looked_at_closely(sight)
+    if not np.isfinite(radius) or spread > MOST_SPREAD * radius:
+        return _untold("its features do not agree on one radius")
+    spread = float(np.hypot(spread, OWN_SHARE * radius))
+    at_most = radius + 2 * spread
+    if radius < COARSEST_RADIUS_PX * max(pixel_nm):
+        return _untold(f"its pixels of {max(pixel_nm):.3g} nm are too coarse to show the apex", at_most=at_most)
+    if only_round(sight.pieces[0], Tip(radius, sight.sharpest_deg)):
+        return _untold("only round summits betray it, whose own radius adds to the tip's", at_most=at_most)
+    return TipEstimate(radius, spread, half_angle_deg(sight.whole), at_most_nm=at_most)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sight:
+    whole: Workpiece
+    pieces: Sequence[Workpiece]
+    sharpest_deg: float
+    radius: float
+
+    @property
+    def pitch(self) -> float:
+        return _mean_pitch(self.whole)
+
+
+def _first_sight(
+    heights: NDArray[np.float32], pixel_nm: tuple[float, float], trusted: NDArray[np.bool_]
+) -> _Sight | None:
+    """Return grid and rough radius of the finest grid on which evidence sets in, or of a coarser and better one."""
+    best, coarser = None, 1
+    while True:
+        step = _step(pixel_nm, coarser)
+        if min(side // by for side, by in zip(heights.shape, step, strict=True)) < LEAST_SIDE_PX:
+            return best
+        found = _sight(prepared(heights, trusted, pixel_nm, step=step), finest=coarser == 1)
+        if found is None and best is not None:
+            return best
+        if found is not None:
+            best = found
+            if found.radius <= BEST_RADIUS_PX * found.pitch:
+                return best
+        coarser *= 2
+
+
+def _sight(whole: Workpiece, *, finest: bool) -> _Sight | None:
+    """Return a rough radius on this grid, or None where no evidence sets in that is more than chance."""
+    pieces, pitch, sharp = windows(whole), _mean_pitch(whole), sharpest_deg(whole)
+    radii = np.geomspace(LEAST_RADIUS_PX if finest else 3.5, MOST_RADIUS_PX, 9 if finest else 7) * pitch
+    blur = _blur_px(whole, 3 * pitch)
+    seen: list[NDArray[np.float64]] = []
+    for radius in radii:
+        seen.append(against(pieces[:2], float(radius), half_angle_deg=sharp, blur_px=blur))
+        if len(seen) > 4 and seen[-1].mean() > 0.15 and seen[-3].mean() > 0.03:
+            break
+    tiles, radii = np.array(seen), radii[: len(seen)]
+    radius = crossing(radii, tiles.mean(axis=1), pitch_nm=pitch)
+    if not np.isfinite(radius):
+        return None
+    beyond = np.array([np.interp(np.log(1.5 * radius), np.log(radii), tile) for tile in tiles.T])
+    sure = beyond.mean() * np.sqrt(beyond.size) > SURE * beyond.std()
+    return _Sight(whole, pieces, sharp, radius) if sure else None
+
+
+def _looked_at_closely(sight: _Sight) -> tuple[float, float]:
+    """Return radius and its standard deviation: a jackknife over the tiles."""
+    radius, spread = sight.radius, float("inf")
+    for _ in range(ROUNDS):
+        radii = radius * AROUND
+        blur = _blur_px(sight.whole, radius)
+        tiles = np.array(
+            [against(sight.pieces, float(r), half_angle_deg=sight.sharpest_deg, blur_px=blur) for r in radii]
+        )
+        found = crossing(radii, tiles.mean(axis=1), pitch_nm=sight.pitch)
+        if not np.isfinite(found):
+            radius *= 1.2
+            continue
+        moved, radius = abs(np.log(found / radius)), found
+        spread = _jackknife(radii, tiles, pitch_nm=sight.pitch)
+        if moved < 0.12:
+            break
+    return radius, spread if np.isfinite(spread) else float("inf")
+
+
+def _jackknife(radii: NDArray[np.float64], tiles: NDArray[np.float64], *, pitch_nm: float) -> float:
+    count = tiles.shape[1]
+    folds = min(FOLDS, count)
+    left_out = [np.delete(tiles, np.arange(k, count, folds), axis=1).mean(axis=1) for k in range(folds)]
+    radius = np.array([crossing(radii, means, pitch_nm=pitch_nm) for means in left_out])
+    radius = radius[np.isfinite(radius)]
+    if len(radius) < max(2, folds // 2):
+        return float("inf")
+    return float(np.sqrt((len(radius) - 1) * radius.var()))
+
+
+def _blur_px(piece: Workpiece, radius: float) -> float:
+    """Return the width of the Gaussian that leaves noise of 1.5 % of the radius, and no less than a tenth of it."""
+    needed = piece.white_nm / (2 * np.sqrt(np.pi) * 0.015 * radius)
+    return float(np.clip(max(0.1 * radius / _mean_pitch(piece), needed), 0.6, 1.5))
+
+
+def _step(pixel_nm: tuple[float, float], coarser: int) -> tuple[int, int]:
+    aim = coarser * min(pixel_nm)
+    return max(1, round(aim / pixel_nm[0])), max(1, round(aim / pixel_nm[1]))
+
+
+def _mean_pitch(piece: Workpiece) -> float:
+    return float(np.sqrt(piece.pitch[0] * piece.pitch[1]))
+
+
+def _untold(reason: str, *, at_most: float = float("inf")) -> TipEstimate:
+    return TipEstimate(float("nan"), float("nan"), at_most_nm=at_most, reason=reason)
