@@ -73,6 +73,8 @@ class TipNet(_Table):
     pairs: Literal["training", "paper_b"] = "training"
     low: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the errors at the feet of features, beside those of all heights."""
+    rough: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the error of a crop's mean roughness, which the most likely surface is too smooth for."""
 
 
 class Optimiser(_Table):

@@ -26,7 +26,7 @@ FORWARD_WINDOW = 56
 FORWARD_REACH = 10
 LOW = 0.1
 """Height over the ground, in units, up to which `low_error` counts errors as they are."""
-HEIGHT_ANSWER = 5
+BOUND_ANSWER, HEIGHT_ANSWER = 1, 5
 LEAST_DEPTH = 0.1
 """A crop's mean depth, in units, below which errors are weighed as if it were so deep."""
 
@@ -59,14 +59,17 @@ class TipTask:
         truth = answers[:, 0]
         weight = 1 / truth.abs().mean(dim=(1, 2), keepdim=True).clamp(min=LEAST_DEPTH)
         error = (depth - truth).abs()
+        likelihood = error.detach() * torch.exp(-spread) + spread
+        loss = (weight * error).mean() + SPREAD_WEIGHT * likelihood.mean()
+        loss = loss + FORWARD_WEIGHT * forward_loss(depth, answers)
         if self.configuration.tip.low > 0:
             low = low_error(depth, truth, height=answers[:, HEIGHT_ANSWER])
-            error_learned = error + self.configuration.tip.low * low
-        else:
-            error_learned = error
-        likelihood = error.detach() * torch.exp(-spread) + spread
-        forward = forward_loss(depth, answers)
-        return (weight * error_learned).mean() + SPREAD_WEIGHT * likelihood.mean() + FORWARD_WEIGHT * forward
+            loss = loss + self.configuration.tip.low * (weight * low).mean()
+        if self.configuration.tip.rough > 0:
+            bound = answers[:, BOUND_ANSWER]
+            rough = (_roughness(bound - depth) - _roughness(bound - truth)).abs()
+            loss = loss + self.configuration.tip.rough * (weight[:, 0, 0] * rough).mean()
+        return loss
 
     @torch.no_grad()
     def judge(self, net: nn.Module, entries: Sequence[Any]) -> Mapping[str, float]:
@@ -122,6 +125,11 @@ def low_error(depth: Tensor, truth: Tensor, *, height: Tensor) -> Tensor:
     """Return the error of heights over the ground after compression, (n, rows, cols): of the feet, not of the tops."""
     compressed = torch.asinh((height - depth) / LOW) - torch.asinh((height - truth) / LOW)
     return LOW * compressed.abs()
+
+
+def _roughness(surface: Tensor) -> Tensor:
+    """Return Ra of each crop, (n,)."""
+    return (surface - surface.mean(dim=(1, 2), keepdim=True)).abs().mean(dim=(1, 2))
 
 
 def forward_loss(depth: Tensor, answers: Tensor) -> Tensor:

@@ -113,7 +113,7 @@ def touches(image: Plane, *, pixel_nm: tuple[float, float], tip: Tip, noise_nm: 
     by the distance at which the tip has the image's slope. Pixels as steep as the flank tell nothing and do not count.
     """
     width = min(3 * noise_nm / min(pixel_nm), 1.5)
-    smooth = cv2.GaussianBlur(image, (0, 0), width) if width > 0.3 else image
+    smooth = np.asarray(cv2.GaussianBlur(image, (0, 0), width), np.float32) if width > 0.3 else image
     down, across = _gradient(smooth, pixel_nm)
     steep = np.hypot(down, across)
     if tip.form is TipForm.PARABOLOID:
