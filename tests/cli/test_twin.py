@@ -190,3 +190,16 @@ def test_every_kind_can_be_asked_for() -> None:
         recipe = asked(parser().parse_args(["twin", "scans", "out", "--kind", kind, "--kind", "good"]))
         assert dict(recipe.kinds) == {kind: 1.0}
         assert recipe.good == 0.5
+
+
+def test_the_demo_s_truth_fits_what_is_read_from_its_files() -> None:
+    from afmd.cli.demo.microscope import program
+    from afmd.files.nanoscope import decode
+
+    captures = [capture for capture in program(1, count=2) if capture.truth is not None]
+    for capture in captures:
+        read, truth = decode(capture.content, name=capture.name), capture.truth
+        assert truth is not None
+        step = 1.02 * np.ptp(truth.scan.heights) / 2**15
+        assert np.abs(read.heights - truth.scan.heights).max() <= step
+    assert any(c.truth is not None and c.truth.parameters.get("mirrored") for c in captures), "one must be mirrored"

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from afmd.cli.twin.scans import as_file, as_traced
 from afmd.domain.findings import Label
-from afmd.domain.scan import Scan
 from afmd.errors import NotFound
-from afmd.files.nanoscope import encode
 from afmd.settings import Capture as CaptureSettings
 from afmd.twin import KINDS, TRAINING, Simulated, simulate
 
@@ -42,8 +41,8 @@ def program(seed: int, *, count: int) -> Iterator[Capture]:
     """Give ``count`` scans, good ones and each kind of trouble in turn, then files that must be seen through."""
     first: Capture | None = None
     for number, kind in enumerate(islice(cycle(("good", *KINDS)), count)):
-        simulated = _simulated(kind, seed * 100_000 + number * 100)
-        capture = Capture(f"{kind}.{number:03d}", as_file(simulated.scan), simulated)
+        simulated = as_traced(_simulated(kind, seed * 100_000 + number * 100))
+        capture = Capture(f"{kind}.{number:03d}", as_file(simulated), simulated)
         first = first or capture
         yield capture
     if first is not None:
@@ -58,11 +57,6 @@ def _simulated(kind: str, seed: int) -> Simulated:
         if simulated.label is Label.GOOD if kind == "good" else simulated.visible:
             break
     return simulated
-
-
-def as_file(scan: Scan) -> bytes:
-    """Return a simulated scan as the bytes of a NanoScope file."""
-    return encode(scan.channels, pixel_nm=scan.pixel_nm, frame=scan.frame, note="simulated by afmd.twin")
 
 
 def dropped(folder: Path) -> Iterator[Capture]:
