@@ -1,0 +1,165 @@
+"""The evaluation set of ``results.py``: which simulated scans, and how each figure follows from their truth.
+
+Nine kinds of surface, each with all kinds of artefact in turn and some good scans between, over the whole ranges of the
+virtual microscope. Rule: nothing is ever tuned on these seeds; a method is developed on others.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from afmd.science.flatten.polynomials import plane_slopes
+from afmd.science.flatten.terms import Ground
+from afmd.science.roughness import line_residual_nm, mean_gradient
+from afmd.twin import KINDS, Recipe, Simulated, simulate
+
+Plane = np.ndarray
+
+SURFACES = {
+    "particles": ("particles",),
+    "DNA on mica": ("dna",),
+    "terraces": ("terraces",),
+    "gratings": ("line_grating", "hex_grating", "square_grating"),
+    "grains": ("grains",),
+    "blends": ("blend",),
+    "fractal": ("fractal",),
+    "cells": ("cells",),
+    "primitives": ("primitives",),
+}
+FIRST_SEED = 20_000_000
+DEVELOPMENT_SEED = 3_000_000
+GOOD = 6
+FAULTS = (*KINDS, *(None,) * GOOD)
+EVERY_PAIR = len(SURFACES) * len(FAULTS)
+STREAM = 5
+SHAPE = (256, 256)
+RIPPLE_SHAPE = (512, 512)
+FLAT_GROUND = 0.01
+"""Waves of the ground wider than a sixteenth of the frame, as a share of the relief: below this, mica is flat."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan, its number, and what it shows."""
+
+    number: int
+    surface: str
+    fault: str | None
+    one: Simulated
+
+    @property
+    def relief(self) -> float:
+        return float(np.ptp(self.one.imaged))
+
+    @property
+    def background_px(self) -> Plane:
+        """Substrate outside the artefacts, True = counts; all that is outside where nothing is substrate."""
+        free = ~self.one.artifact
+        bare = free & ~self.one.feature
+        return bare if bare.mean() > 0.02 else free
+
+
+def cases(count: int, *, first_seed: int = FIRST_SEED) -> Iterator[Case]:
+    """Yield the first ``count`` scans of the set; ``EVERY_PAIR`` of them hold each surface with each artefact once."""
+    for number in range(count):
+        turn, place = divmod(number, len(SURFACES))
+        surface = list(SURFACES)[place]
+        fault = FAULTS[(turn + 5 * place) % len(FAULTS)]
+        family = SURFACES[surface][turn % len(SURFACES[surface])]
+        recipe = Recipe(surfaces=((family, 1.0),), shapes=(SHAPE,), stream=STREAM)
+        recipe = recipe.all_good() if fault is None else recipe.only(fault)
+        yield Case(number, surface, fault, simulate(first_seed + number, recipe=recipe))
+
+
+def flat_dna(count: int, *, first_seed: int = FIRST_SEED) -> Iterator[Simulated]:
+    """Yield good scans of DNA on flat mica for the ripple test."""
+    recipe = Recipe(surfaces=(("dna", 1.0),), shapes=(RIPPLE_SHAPE,), stream=STREAM).all_good()
+    seed, done = first_seed + 1_000_000, 0
+    while done < count:
+        one = simulate(seed, recipe=recipe)
+        seed += 1
+        if waviness(one) < FLAT_GROUND:
+            done += 1
+            yield one
+
+
+def waviness(one: Simulated) -> float:
+    """Return how wavy the true ground is, as a share of the relief."""
+    ground = ~one.feature
+    width = max(ground.shape) / 16
+    total = ndimage.gaussian_filter(np.where(ground, one.imaged, 0), width)
+    wide = total / np.maximum(ndimage.gaussian_filter(ground.astype(float), width), 1e-6)
+    return float(wide[ground].std() / np.ptp(one.imaged))
+
+
+def rippled(clean: Plane, *, degrees: float, phase: float, alpha: float = 0.4, per_px: float = 0.01) -> Plane:
+    """Return paper A's ripple (section 3.2.4) on heights that count from their lowest pixel."""
+    i, j = np.indices(clean.shape)
+    turn = np.radians(degrees)
+    wave = np.sin(2 * np.pi * per_px * (i * np.sin(turn) + j * np.cos(turn)) + phase)
+    return np.asarray(clean + alpha * np.abs(clean) * wave, dtype=np.float32)
+
+
+def distance(flat: Plane, truth: Plane, where: Plane | None = None) -> float:
+    """Return the rms distance, the median taken off, in nm; NaN where no pixel counts."""
+    rest = flat - truth if where is None else (flat - truth)[where]
+    return float(np.sqrt(np.mean(np.square(rest - np.median(rest), dtype=np.float64)))) if rest.size else np.nan
+
+
+def levelling_figures(case: Case, flat: Plane) -> dict[str, float]:
+    """Return paper A's figures of the background (section 3.2.3), and distances to the truth outside artefacts."""
+    one, ground = case.one, case.background_px
+    if not ground.any():
+        return dict.fromkeys(("nm", "pct", "sigma_bg", "rmse_line", "gradient", "tilt", "slope"), np.nan)
+    nm = distance(flat, one.imaged, ~one.artifact)
+    before, after = (_steepness(heights, ground, one.scan.pixel_nm) for heights in (one.scan.heights, flat))
+    return {
+        "nm": nm,
+        "pct": 100 * nm / case.relief,
+        "sigma_bg": float(flat[ground].std(dtype=np.float64)),
+        "rmse_line": line_residual_nm(flat, ground=ground),
+        "gradient": mean_gradient(flat, ground=ground),
+        "tilt": 100 * max(-1.0, 1 - after / max(before, 1e-12)),
+        "slope": slope_departure(case, flat),
+    }
+
+
+def slope_departure(case: Case, flat: Plane) -> float:
+    """Return by how many % the power of the true surface's slopes is changed by what levelling did wrong.
+
+    Of waves up to half the frame, both ways; noise and artefacts are left out, so only levelling itself is judged.
+    """
+    one = case.one
+    wrong = flat - (one.scan.heights - one.background)
+    wrong = np.where(one.artifact, 0, wrong - np.median(wrong[~one.artifact]))
+    return 100 * (_slope_power(one.imaged + wrong) / _slope_power(one.imaged) - 1)
+
+
+def _slope_power(heights: Plane) -> float:
+    rows, cols = heights.shape
+    power = 0.0
+    for slope in np.gradient(heights.astype(np.float64)):
+        window = np.outer(np.hanning(rows), np.hanning(cols))
+        spectrum = np.abs(np.fft.rfft2((slope - slope.mean()) * window)) ** 2
+        waves = np.hypot(np.fft.fftfreq(rows)[:, None] * rows, np.fft.rfftfreq(cols)[None, :] * cols)
+        power += float(spectrum[waves >= 2].sum())
+    return power
+
+
+def _steepness(heights: Plane, ground: Plane, pixel_nm: tuple[float, float]) -> float:
+    return float(np.hypot(*plane_slopes(Ground(np.asarray(heights, dtype=np.float32), ground, None, pixel_nm))))
+
+
+def unexplained(raw: Plane, restored: Plane) -> float:
+    """Return the rms of that change, in nm, which no scanner makes: not smooth along the lines, not constant on one."""
+    change = (restored - raw).astype(np.float64)
+    rows, cols = (np.linspace(-1, 1, side) for side in change.shape)
+    for _ in range(3):
+        change -= np.median(change, axis=1, keepdims=True)
+        shape = np.polynomial.legendre.legfit(cols, np.median(change, axis=0), 4)
+        change -= np.polynomial.legendre.legval(cols, shape)
+        lean = np.outer(rows, cols)
+        change -= lean * np.median(change[np.abs(lean) > 0.2] / lean[np.abs(lean) > 0.2])
+    return float(np.sqrt(np.mean(change**2)))
