@@ -14,7 +14,8 @@ from afmd.domain.findings import Classification, Segmentation
 from afmd.domain.params import Params
 from afmd.domain.result import Deconvolved, Filled, Restoration
 from afmd.domain.scan import Scan, checked_heights, checked_mask, checked_pitch
-from afmd.domain.tip import Tip, TipEstimate, TipMethod
+from afmd.domain.tip import Tip, TipEstimate
+from afmd.domain.tip_method import TipMethod
 from afmd.errors import InvalidInput
 
 if TYPE_CHECKING:

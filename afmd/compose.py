@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 from afmd import __version__, settings
 from afmd.domain.params import Params
 from afmd.domain.ports import Bus, Classifier, Clock, Ledger, Results, Segmenter, TipNetwork
-from afmd.domain.tip import TipMethod
+from afmd.domain.tip_method import TipMethod
 from afmd.errors import ModelError
 
 if TYPE_CHECKING:
     from afmd.files.hints import FolderHints
+    from afmd.pipeline.deconvolution import TipPlan
     from afmd.rpc.server import RpcServer
     from afmd.runtime.daemon import Daemon, Parts
     from afmd.runtime.intake import Intake
@@ -64,7 +65,17 @@ def tip_network(models: settings.Models, method: TipMethod) -> TipNetwork | None
         return None
 
 
-def craft(params: Params, speakers: Backends) -> "Craft":
+def tip_plan(own: settings.Deconvolution, models: settings.Models) -> "TipPlan | None":
+    """Return how the tip's shape is removed, or None where it is left in. Raises ``ModelError``: see `tip_network`."""
+    if own.mode == "off":
+        return None
+    from afmd.pipeline.deconvolution import TipPlan
+
+    method = TipMethod(own.method)
+    return TipPlan(own.tip(), method, tip_network(models, method))
+
+
+def craft(params: Params, speakers: Backends, tip: "TipPlan | None" = None) -> "Craft":
     """Return reader and pipeline with everything in place."""
     from afmd.files.disk import load_bytes
     from afmd.files.nanoscope import decode
@@ -74,7 +85,12 @@ def craft(params: Params, speakers: Backends) -> "Craft":
 
     limit_opencv_threads(1)
     whole = partial(
-        restore, params=params, classifier=speakers.classifier, segmenter=speakers.segmenter, clock=time.perf_counter
+        restore,
+        params=params,
+        classifier=speakers.classifier,
+        segmenter=speakers.segmenter,
+        clock=time.perf_counter,
+        tip=tip,
     )
     return Craft(load=load_bytes, decode=decode, restore=whole)
 
@@ -172,6 +188,7 @@ class _Assembly:
         self.folder = CaptureFolder(own.capture, ignore=(own.outputs.root,))
         self.results = results(own.outputs)
         self.speakers = backends(own.models)
+        self.tip = tip_plan(own.deconvolution, own.models)
         for remark in self.speakers.remarks:
             logger("compose").warning("models.rules", why=remark)
 
@@ -196,7 +213,7 @@ class _Assembly:
 
         asked = self.own.workers
         repairer = Repairer(
-            craft(self.own.restore.params(), self.speakers), ledger=self.ledger, results=self.results,
+            craft(self.own.restore.params(), self.speakers, self.tip), ledger=self.ledger, results=self.results,
             capture=self.own.capture.folder, progress=self.progress, metrics=self.metrics, attempts=asked.attempts,
         )  # fmt: skip
         return Workers(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from afmd.domain.params import Params
+from afmd.domain.tip import Tip, TipForm
 from afmd.errors import InvalidInput, SettingsError
 
 
@@ -78,6 +79,23 @@ class Models(_Table):
     threads: Positive = 1
 
 
+class Deconvolution(_Table):
+    """Whether the tip's shape is removed, and which tip that is."""
+
+    mode: Literal["off", "known", "estimated"] = "off"
+    radius_nm: Annotated[float, Field(gt=0)] = 10.0
+    radius_sigma_nm: Annotated[float, Field(ge=0)] = 0.0
+    half_angle_deg: Annotated[float, Field(gt=0, lt=90)] = 20.0
+    form: Literal["cone", "paraboloid", "pyramid"] = "cone"
+    method: Literal["auto", "erosion", "certainty", "network"] = "auto"
+
+    def tip(self) -> Tip | None:
+        """Return the known tip, or None where each scan is to tell its own."""
+        if self.mode != "known":
+            return None
+        return Tip(self.radius_nm, self.half_angle_deg, TipForm(self.form), self.radius_sigma_nm)
+
+
 class Workers(_Table):
     """How much of the machine the daemon may take, and how often it tries."""
 
@@ -142,6 +160,7 @@ class Settings(_Table):
     ledger: LedgerFile = LedgerFile()
     restore: Restore = Restore()
     models: Models = Models()
+    deconvolution: Deconvolution = Deconvolution()
     workers: Workers = Workers()
     server: Server = Server()
     metrics: Metrics = Metrics()

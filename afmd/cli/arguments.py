@@ -7,6 +7,7 @@ from typing import TypeAlias
 from afmd import __version__
 from afmd.cli.twin import arguments as twin
 from afmd.domain.params import Preset
+from afmd.domain.tip_method import TipMethod
 from afmd.training import arguments as training
 
 SETTINGS = Path("service.toml")
@@ -48,6 +49,14 @@ def _restore(commands: Commands) -> None:
     own.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="NAME=VALUE",
         help="another value for one parameter; may be repeated; `afmd params` lists them",
+    )  # fmt: skip
+    own.add_argument(
+        "--tip", default="off", metavar="TIP",
+        help="remove the tip's shape, too: its radius in nm, as 10 or with the half-angle as 10,22, or `estimate`",
+    )  # fmt: skip
+    own.add_argument(
+        "--tip-method", choices=[m.value for m in TipMethod], default=TipMethod.AUTO.value,
+        help="how the tip's shape is removed (%(default)s)",
     )  # fmt: skip
     own.add_argument("--no-pictures", action="store_true", help="write the data only")
     _json(own)

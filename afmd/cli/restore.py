@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
@@ -22,6 +22,9 @@ from afmd.domain.params import PARAMETERS, Params
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
 from afmd.errors import AfmdError, InvalidInput
+
+if TYPE_CHECKING:
+    from afmd.settings import Deconvolution
 
 REPAIR = 1
 
@@ -93,13 +96,34 @@ def _valued(name: str, text: str) -> bool | int | float | str:
         ) from e  # fmt: skip
 
 
+def tip_settings(text: str, *, method: str) -> "Deconvolution":
+    """Return what ``--tip`` asks for: ``off``, ``estimate``, RADIUS or RADIUS,HALF_ANGLE. Raises ``InvalidInput``."""
+    from pydantic import ValidationError
+
+    from afmd.settings import Deconvolution
+
+    if text in ("off", "estimate"):
+        return Deconvolution.model_validate({"mode": "estimated" if text == "estimate" else "off", "method": method})
+    names = ("radius_nm", "half_angle_deg")
+    try:
+        known = {name: float(part) for name, part in zip(names, text.split(","), strict=False)}
+        if text.count(",") > 1:
+            raise ValueError("it has more than two numbers")
+        return Deconvolution.model_validate({"mode": "known", "method": method, **known})
+    except (ValidationError, ValueError) as e:
+        why = e.errors()[0]["msg"] if isinstance(e, ValidationError) else str(e)
+        mend = "Give a radius in nm, as 10 or with the half-angle as 10,22, or estimate"
+        raise InvalidInput(f"--tip {text}", why=why, mend=mend, field="tip") from e
+
+
 class Bench:
     """Reads, restores and writes one file at a time, by the very parts that the daemon uses."""
 
-    def __init__(self, params: Params, *, out_root: Path, pictures: bool) -> None:
+    def __init__(self, params: Params, *, tip: "Deconvolution", out_root: Path, pictures: bool) -> None:
         from afmd import compose, settings
 
-        self._craft = compose.craft(params, compose.backends(settings.Models()))
+        models = settings.Models()
+        self._craft = compose.craft(params, compose.backends(models), compose.tip_plan(tip, models))
         self._results = compose.results(settings.Outputs(root=out_root, pictures=pictures))
 
     def restored(self, file: Path) -> tuple[Restoration, Path]:
@@ -135,7 +159,8 @@ def attempted(bench: Bench, file: Path) -> Outcome:
 
 
 def _bench(arguments: argparse.Namespace, params: Params) -> Bench:
-    return Bench(params, out_root=arguments.out.resolve(), pictures=not arguments.no_pictures)
+    tip = tip_settings(arguments.tip, method=arguments.tip_method)
+    return Bench(params, tip=tip, out_root=arguments.out.resolve(), pictures=not arguments.no_pictures)
 
 
 def _entry(file: Path, data: bytes) -> Entry:
@@ -181,8 +206,16 @@ def _line(outcome: Outcome) -> str:
     told = outcome.told
     return (
         f"[green]✓[/] {name}  {told['label'].replace('_', ' ')}, {100 * told['touched_share']:.1f} % filled, "
-        f"{told['total_ms']:.0f} ms → {escape(told['folder'])}"
+        f"{_tip(told['deconvolution'])}{told['total_ms']:.0f} ms → {escape(told['folder'])}"
     )
+
+
+def _tip(told: dict[str, Any] | None) -> str:
+    if told is None:
+        return ""
+    if told["refusal"]:
+        return f"[yellow]tip left in[/] ({escape(told['refusal'])}), "
+    return f"tip of {told['radius_nm']:.3g} nm removed, "
 
 
 def _list_problems(outcomes: Sequence[Outcome]) -> None:

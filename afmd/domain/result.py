@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from afmd.domain.findings import Backend, Label
 from afmd.domain.params import Params
-from afmd.domain.tip import Tip, TipMethod
+from afmd.domain.tip import Tip
+from afmd.domain.tip_method import TipMethod
 
 
 @dataclass(frozen=True, slots=True)

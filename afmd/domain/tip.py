@@ -23,20 +23,6 @@ class TipForm(StrEnum):
     ARRAY = "array"
 
 
-class TipMethod(StrEnum):
-    """How a tip's shape is removed.
-
-    ``erosion`` gives the surface's upper bound; ``certainty`` trusts it where the tip touched and falls to the ground
-    behind walls; ``network`` fills what was not touched from what it learned; ``auto`` is the network where there is
-    one for this tip, and ``certainty`` otherwise.
-    """
-
-    AUTO = "auto"
-    EROSION = "erosion"
-    CERTAINTY = "certainty"
-    NETWORK = "network"
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Tip:
     """An axially symmetric or measured tip, apex down.

@@ -4,9 +4,10 @@ Rule: every file appears whole or not at all, nothing complete is ever overwritt
 """
 
 import filecmp
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
@@ -28,7 +29,9 @@ from afmd.settings import Outputs
 
 ARRAYS = "arrays.npz"
 RECORD = "record.json"
-MASKS = frozenset({"raw_mask", "mask", "touched"})
+MASKS = frozenset({"raw_mask", "mask", "touched", "contact"})
+TIP_KINDS = MappingProxyType({"surface": "surface", "surface_sigma": "sigma", "contact": "touched"})
+"""Arrays of a deconvolved scan, and what they are called there."""
 KINDS = ("raw", "flattened", "restored", "raw_mask", "mask", "touched", "sigma")
 OFF = "switched off in the settings"
 
@@ -51,17 +54,20 @@ class OutputFolder:
     def array(self, entry: Entry, kind: str, *, repair: int = 0, channel: str = "") -> StoredArray:
         """Return one array; only what is asked for is read.
 
-        ``kind`` is one of ``KINDS``, or ``channel`` with ``channel`` as ``NAME/trace`` or ``NAME/retrace``. Heights
-        are in nm; masks have the unit ``1``. Raises ``NotFound``, ``WrongState``, ``StorageError``.
+        ``kind`` is one of ``KINDS`` or ``TIP_KINDS``, or ``channel`` with ``channel`` as ``NAME/trace`` or
+        ``NAME/retrace``. Heights are in nm; masks have the unit ``1``. Raises ``NotFound``, ``WrongState``,
+        ``StorageError``.
         """
         folder = self.folder(entry, repair=repair)
-        if kind in KINDS:
+        if kind in KINDS or kind in TIP_KINDS:
             values, down_across = _members(folder, kind, "pixel_nm")
             return StoredArray(values, "1" if kind in MASKS else "nm", (float(down_across[0]), float(down_across[1])))
         if kind == "channel":
             return _channel(folder, entry, channel)
         raise NotFound(
-            f"array {kind!r}", why="there is none of that kind", mend=f"Ask for {', '.join(KINDS)} or channel"
+            f"array {kind!r}",
+            why="there is none of that kind",
+            mend=f"Ask for {', '.join((*KINDS, *TIP_KINDS))} or channel",
         )
 
     def store(self, entry: Entry, scan: Scan, restoration: Restoration, *, original: bytes, repair: int) -> None:
@@ -125,9 +131,21 @@ class OutputFolder:
         gwyddion = partial(write_gwyddion, scan=scan, restoration=restoration, facts=_facts(entry, scan, restoration))
         return (
             ("heights.txt", self._settings.text, text),
+            *self._surface(entry, scan, restoration),
             ("scan.gwy", self._settings.gwy, gwyddion),
             ("panels.png", self._settings.pictures, partial(_write_panels, scan=scan, restoration=restoration)),
         )
+
+    def _surface(
+        self, entry: Entry, scan: Scan, restoration: Restoration
+    ) -> tuple[tuple[str, bool, Callable[[BinaryIO], object]], ...]:
+        """Return the same of the surface without the tip's shape; nothing where there is none."""
+        found = restoration.deconvolved
+        if found is None or found.refusal:
+            return ()
+        title = f"{height_title(scan)}, without the tip's shape"
+        text = partial(write_text, heights=found.surface, scan=scan, title=title, sha256=entry.sha256)
+        return (("surface.txt", self._settings.text, text),)
 
     def _restored_copy(self, entry: Entry, restoration: Restoration, original: bytes) -> tuple[bytes | None, str]:
         """Return the restored NanoScope file and a remark on it, or None and why there is none."""
@@ -157,7 +175,15 @@ def _replaced(original: bytes, heights: NDArray[np.float32], *, note: str) -> tu
 
 def _arrays(scan: Scan, restoration: Restoration) -> dict[str, Any]:
     named = {name: getattr(restoration, name) for name in KINDS if name != "raw"}
-    return {"pixel_nm": np.array(scan.pixel_nm), "raw": scan.heights, **named}
+    return {"pixel_nm": np.array(scan.pixel_nm), "raw": scan.heights, **named, **_without_tip(restoration)}
+
+
+def _without_tip(restoration: Restoration) -> dict[str, Any]:
+    """Return the arrays of a surface freed from its tip; none where the scan was left alone."""
+    found = restoration.deconvolved
+    if found is None or found.refusal:
+        return {}
+    return {kind: getattr(found, name) for kind, name in TIP_KINDS.items()}
 
 
 def _write_panels(file: BinaryIO, *, scan: Scan, restoration: Restoration) -> None:
@@ -215,6 +241,7 @@ def _members(folder: Path, *names: str) -> list[NDArray[Any]]:
     try:
         with storage_errors(folder / ARRAYS), (folder / ARRAYS).open("rb") as file:
             archive = np.load(file, allow_pickle=False)
+            _refuse_absent(names, archive.files, folder)
             return [archive[name] for name in names]
     except StorageError as e:
         if isinstance(e.__cause__, FileNotFoundError):
@@ -222,6 +249,16 @@ def _members(folder: Path, *names: str) -> list[NDArray[Any]]:
         raise
     except (KeyError, ValueError, BadZipFile) as e:
         raise StorageError(str(folder / ARRAYS), why=f"it is damaged: {e}", mend="Repair the scan again") from e
+
+
+def _refuse_absent(names: Sequence[str], present: Sequence[str], folder: Path) -> None:
+    """Raise ``NotFound`` for an array that only a deconvolved scan has."""
+    for name in names:
+        if name in TIP_KINDS and name not in present:
+            raise NotFound(
+                f"array {name!r} in {folder.name}", why="the tip's shape was not removed from this scan",
+                mend="See [deconvolution] in service.toml, and the record for why a scan was left alone",
+            )  # fmt: skip
 
 
 def _channel(folder: Path, entry: Entry, asked: str) -> StoredArray:

@@ -44,12 +44,18 @@ def write_text(file: BinaryIO, heights: NDArray[np.float32], *, scan: Scan, titl
 def write_gwyddion(file: BinaryIO, scan: Scan, restoration: Restoration, *, facts: Mapping[str, str]) -> None:
     """Write raw, flattened and restored heights with their masks shown, and the uncertainty; ``facts`` is metadata."""
     title = height_title(scan)
-    fields = (
+    fields: tuple[tuple[str, NDArray[np.float32], NDArray[np.bool_] | None], ...] = (
         (f"{title}: raw", scan.heights, restoration.raw_mask),
         (f"{title}: flattened", restoration.flattened, restoration.mask),
         (f"{title}: restored", restoration.restored, restoration.touched),
         (f"{title}: standard deviation of filled pixels", restoration.sigma, None),
     )
+    found = restoration.deconvolved
+    if found is not None and not found.refusal:
+        fields += (
+            (f"{title}: without the tip's shape, inferred where marked", found.surface, ~found.touched),
+            (f"{title}: standard deviation of the surface", found.sigma, None),
+        )
     items: dict[str, gwy.Value] = {"/filename": scan.name}
     for i, (name, heights, mask) in enumerate(fields):
         items |= _channel(i, name, heights, mask, scan=scan)

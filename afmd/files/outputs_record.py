@@ -13,7 +13,7 @@ from typing import Any
 
 from afmd import __version__
 from afmd.domain.events import Entry
-from afmd.domain.result import Restoration
+from afmd.domain.result import Deconvolved, Restoration
 from afmd.domain.scan import Scan
 
 SCHEMA = 1
@@ -91,8 +91,22 @@ def _restoration(restoration: Restoration) -> dict[str, Any]:
             "excluded": float(restoration.excluded.mean()),
         },
         "quality": asdict(restoration.quality),
+        **_deconvolution(restoration.deconvolved),
         "timings_ms": dict(restoration.timings_ms),
     }
+
+
+def _deconvolution(found: Deconvolved | None) -> dict[str, Any]:
+    """Return what was done about the tip; nothing where nobody asked for it."""
+    if found is None:
+        return {}
+    tip = found.tip
+    described = tip and {
+        "form": tip.form, "radius_nm": tip.radius_nm, "radius_sigma_nm": tip.radius_sigma_nm,
+        "half_angle_deg": tip.half_angle_deg, "estimated": found.estimated,
+    }  # fmt: skip
+    told = {"method": found.method, "backend": asdict(found.backend), "tip": described, "refusal": found.refusal}
+    return {"deconvolution": {**told, "touched": float(found.touched.mean())}}
 
 
 def _finite(value: Any) -> Any:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from afmd.domain.findings import Backend
 from afmd.domain.ports import TipNetwork
 from afmd.domain.result import Deconvolved
-from afmd.domain.tip import Tip, TipMethod
+from afmd.domain.tip import Tip
+from afmd.domain.tip_method import TipMethod
 from afmd.errors import InvalidInput, ModelError
 from afmd.science.tip import TOUCHED, Bound, Imaging, bounded, estimated, gated, radius_doubt
 
@@ -62,6 +63,21 @@ class _Found:
     sigma: Plane
     method: TipMethod
     backend: Backend
+
+
+def last_stage(
+    restored: Plane, *, pixel_nm: tuple[float, float], mask: NDArray[np.bool_], refusal: str, plan: TipPlan
+) -> Deconvolved:
+    """Return the restored surface without the tip's shape, or as it is where anything stands in the way; see above.
+
+    ``refusal``: why the scan was not restored, or empty. Never raises for the sake of one scan's tip.
+    """
+    if refusal:
+        return _left_alone(restored, plan.tip, plan, "the scan was not restored")
+    try:
+        return deconvolved(restored, pixel_nm=pixel_nm, mask=mask, plan=plan)
+    except ModelError as e:
+        return _left_alone(restored, plan.tip, plan, f"{e.what}: {e.why}")
 
 
 def _tip(

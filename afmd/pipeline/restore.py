@@ -1,8 +1,8 @@
 """The stages of a restoration, in their order. Rule: a scan goes in, a restoration comes out, and nothing else moves.
 
 classify → segment → despike → area filter → stripe or blob → growth → expansion → flatten → fill → smooth → quality
-(paper A, Figure 1 and Table 1). A ``good`` scan is levelled and its masks are reported, but nothing is filled; a scan
-that is mostly artefact is levelled and reported with the reason.
+(paper A, Figure 1 and Table 1) → tip, where that is asked for. A ``good`` scan is levelled and its masks are reported,
+but nothing is filled; a scan that is mostly artefact is levelled and reported with the reason.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from afmd.domain.params import Params
 from afmd.domain.ports import Classifier, Segmenter
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
+from afmd.pipeline.deconvolution import TipPlan, last_stage
 from afmd.pipeline.stages import classified, ground_of, levelled, refused, segmented
 from afmd.pipeline.stopwatch import Stopwatch
 from afmd.science import inpaint, quality, smooth
@@ -28,9 +29,11 @@ def restore(
     classifier: Classifier,
     segmenter: Segmenter,
     clock: Callable[[], float],
+    tip: TipPlan | None = None,
 ) -> Restoration:
     """Return the restored scan with all that was found on the way; the scan itself is not changed.
 
+    ``tip``: how its shape is removed from the restored surface, or None where it is left in.
     ``exclusions`` are kept out of every levelling fit and are not filled. ``clock`` gives seconds for the timings.
     Raises ``InvalidInput`` for an exclusion that does not fit, ``CannotLevel`` where too little ground is left.
     """
@@ -58,9 +61,14 @@ def restore(
             pixel_nm=scan.pixel_nm, retrace_raw=scan.retrace, label=found.label, abstained=found.abstained,
             refusal=refusal,
         )  # fmt: skip
+    without_tip = None
+    if tip is not None:
+        spoilt = touched if found.label is Label.GOOD else masks.final
+        with watch("deconvolve"):
+            without_tip = last_stage(restored, pixel_nm=scan.pixel_nm, mask=spoilt, refusal=refusal, plan=tip)
     return Restoration(
         label=found.label, probabilities=found.probabilities, abstained=found.abstained, raw_mask=masks.raw,
         mask=masks.final, excluded=excluded, flattened=flattened, restored=restored, touched=touched,
         sigma=sigma, quality=figures, params=params, classifier=found.backend, segmenter=seen.backend,
-        timings_ms=watch.timings_ms(), refusal=refusal,
+        timings_ms=watch.timings_ms(), refusal=refusal, deconvolved=without_tip,
     )  # fmt: skip

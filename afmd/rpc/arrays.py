@@ -25,6 +25,9 @@ KINDS: Mapping[int, str] = MappingProxyType(
         array_pb2.ARRAY_KIND_TOUCHED: "touched",
         array_pb2.ARRAY_KIND_UNCERTAINTY: "sigma",
         array_pb2.ARRAY_KIND_CHANNEL: "channel",
+        array_pb2.ARRAY_KIND_SURFACE: "surface",
+        array_pb2.ARRAY_KIND_SURFACE_UNCERTAINTY: "surface_sigma",
+        array_pb2.ARRAY_KIND_CONTACT: "contact",
     }
 )
 """The wire's kinds, and the words by which the results' port knows them."""

@@ -33,7 +33,9 @@ HAVE_A_PROBLEM = frozenset({State.REFUSED, State.FAILED, State.VANISHED})
 GRID_FACTS = frozenset({"rows", "cols", "pixel_nm", "rows_expected"})
 CLASS_FACTS = frozenset({"label", "probabilities", "abstained", "classifier"})
 REPAIR_NUMBERS = ("masked_share", "touched_share", "confidence", "sa_before_nm", "sa_after_nm", "total_ms")
-REPAIR_FACTS = frozenset({*REPAIR_NUMBERS, "repair", "verdict", "refusal", "outputs", "segmenter", "params"})
+REPAIR_FACTS = frozenset(
+    {*REPAIR_NUMBERS, "repair", "verdict", "refusal", "outputs", "segmenter", "params", "deconvolution"}
+)
 PROBLEM_FACTS = frozenset({"reason", "what", "why", "mend", "error"})
 ORIGINAL_FACTS = frozenset({"duplicate_of", "original_name"})
 FACTS = GRID_FACTS | {"channels"} | CLASS_FACTS | REPAIR_FACTS | PROBLEM_FACTS | ORIGINAL_FACTS
@@ -195,8 +197,21 @@ def _repair(facts: Mapping[str, Any]) -> scan_pb2.Repair:
         outputs=[_text(name) for name in facts.get("outputs", ())],
         segmenter=_backend(facts["segmenter"]) if "segmenter" in facts else None,
         params=_params(facts["params"]) if "params" in facts else None,
+        deconvolution=_deconvolution(facts["deconvolution"]) if "deconvolution" in facts else None,
         **{name: facts[name] for name in REPAIR_NUMBERS if name in facts},
     )
+
+
+def _deconvolution(told: Mapping[str, Any]) -> scan_pb2.Deconvolution:
+    tip = scan_pb2.Tip(
+        form=told.get("form", ""), radius_nm=told["radius_nm"], radius_sigma_nm=told.get("radius_sigma_nm") or 0,
+        half_angle_deg=told.get("half_angle_deg") or 0,
+    ) if told.get("radius_nm") is not None else None  # fmt: skip
+    return scan_pb2.Deconvolution(
+        tip=tip, estimated=told.get("estimated", False), method=told.get("method", ""),
+        backend=_backend(told.get("backend", "")), refusal=_text(told.get("refusal", "")),
+        touched_share=told.get("touched_share"),
+    )  # fmt: skip
 
 
 def _params(values: Mapping[str, Any]) -> params_pb2.Params:

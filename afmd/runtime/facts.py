@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from afmd.domain.result import Restoration
+from afmd.domain.result import Deconvolved, Restoration
 from afmd.domain.scan import Scan
 from afmd.telemetry.logs import error_fields, ours
 
@@ -44,7 +44,25 @@ def of_restoration(restoration: Restoration, *, repair: int, total_ms: float) ->
         "sa_after_nm": _number(quality.after.sa_nm, 6),
         "params": restoration.params.as_dict(),
         "total_ms": _number(total_ms, 1),
+        **_of_tip(restoration.deconvolved),
     }
+
+
+def _of_tip(found: Deconvolved | None) -> dict[str, Any]:
+    """Return what became of the tip's shape; one fact alone, so that a further repair replaces it whole."""
+    if found is None:
+        return {"deconvolution": None}
+    tip = found.tip
+    told = {
+        "method": found.method.value, "backend": str(found.backend), "refusal": found.refusal,
+        "estimated": found.estimated, "touched_share": _number(float(found.touched.mean()), 6),
+    }  # fmt: skip
+    if tip is not None:
+        told |= {
+            "form": tip.form.value, "radius_nm": _number(tip.radius_nm, 4),
+            "radius_sigma_nm": _number(tip.radius_sigma_nm, 4), "half_angle_deg": _number(tip.half_angle_deg, 3),
+        }  # fmt: skip
+    return {"deconvolution": told}
 
 
 def of_outputs(names: Iterable[str]) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class ArrayKind(StrEnum):
 
     RAW, FLATTENED, RESTORED: heights, float32, nm. RAW_MASK, MASK: spoilt pixels, bool. TOUCHED: filled pixels, bool.
     SIGMA: standard deviation of filled heights, float32, nm, 0 elsewhere. CHANNEL: a signal, float32, in its own unit.
+    SURFACE: heights without the tip's shape, float32, nm, with the standard deviation SURFACE_SIGMA; CONTACT: where
+    the tip touched, bool. These three only of scans whose `Repair.deconvolution` has no refusal.
     """
 
     RAW = "raw"
@@ -69,6 +71,9 @@ class ArrayKind(StrEnum):
     TOUCHED = "touched"
     SIGMA = "sigma"
     CHANNEL = "channel"
+    SURFACE = "surface"
+    SURFACE_SIGMA = "surface_sigma"
+    CONTACT = "contact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +125,37 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
+class Tip:
+    """A tip, apex down; ``radius_sigma_nm`` is the standard deviation of its radius."""
+
+    form: str
+    radius_nm: float
+    radius_sigma_nm: float
+    half_angle_deg: float
+
+    def __str__(self) -> str:
+        spread = f" ± {self.radius_sigma_nm:.2g}" if self.radius_sigma_nm else ""
+        return f"{self.form}, radius {self.radius_nm:.3g}{spread} nm, half-angle {self.half_angle_deg:.3g}°"
+
+
+@dataclass(frozen=True, slots=True)
+class Deconvolution:
+    """What became of the tip's shape; ``refusal`` says why a surface was left alone, ``tip`` is then perhaps None."""
+
+    tip: Tip | None
+    estimated: bool
+    method: str
+    backend: Backend
+    refusal: str
+    touched_share: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Repair:
     """One repair of a scan. What is not known (yet) is None or empty.
 
     ``refusal`` says why a scan was reported and not filled. ``outputs`` are file names on the daemon's side.
+    ``deconvolution`` is None where the removal of the tip's shape was not asked for.
     """
 
     number: int
@@ -138,6 +170,7 @@ class Repair:
     segmenter: Backend | None
     params: Mapping[str, bool | int | float | str]
     total_ms: float | None
+    deconvolution: Deconvolution | None = None
 
 
 @dataclass(frozen=True, slots=True)

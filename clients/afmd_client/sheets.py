@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from afmd_client import board
-from afmd_client.nouns import Classification, Grid, Repair, Scan, State, Status
+from afmd_client.nouns import Classification, Deconvolution, Grid, Repair, Scan, State, Status
 from afmd_client.printable import printable
 
 GIB = 2**30
@@ -126,11 +126,21 @@ def _repaired(repair: Repair) -> dict[str, RenderableType]:
         pairs["time"] = f"{repair.total_ms:.0f} ms"
     if repair.segmenter is not None:
         pairs["segmenter"] = str(repair.segmenter)
+    if repair.deconvolution is not None:
+        pairs["tip"] = _tip(repair.deconvolution)
     if repair.params:
         pairs["parameters"] = "  ".join(f"{name}={_value(value)}" for name, value in repair.params.items())
     if repair.outputs:
         pairs["files"] = "\n".join(repair.outputs)
     return pairs
+
+
+def _tip(found: Deconvolution) -> str:
+    if found.refusal:
+        return f"left in: {found.refusal}"
+    touched = "" if found.touched_share is None else f"; {board.percent(found.touched_share)} touched"
+    told = "told by the scan" if found.estimated else "given"
+    return f"{found.tip}, {told}; removed by {found.method}{touched}"
 
 
 def _value(value: bool | int | float | str) -> str:

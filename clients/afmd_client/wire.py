@@ -13,6 +13,7 @@ from afmd_client.nouns import (
     Backend,
     Channel,
     Classification,
+    Deconvolution,
     Direction,
     Event,
     Grid,
@@ -23,6 +24,7 @@ from afmd_client.nouns import (
     Scan,
     State,
     Status,
+    Tip,
 )
 from afmd_client.v1 import array_pb2, daemon_service_pb2, event_service_pb2, params_pb2, scan_pb2
 
@@ -43,6 +45,9 @@ KINDS: Mapping[ArrayKind, array_pb2.ArrayKind.ValueType] = {
     ArrayKind.TOUCHED: array_pb2.ARRAY_KIND_TOUCHED,
     ArrayKind.SIGMA: array_pb2.ARRAY_KIND_UNCERTAINTY,
     ArrayKind.CHANNEL: array_pb2.ARRAY_KIND_CHANNEL,
+    ArrayKind.SURFACE: array_pb2.ARRAY_KIND_SURFACE,
+    ArrayKind.SURFACE_SIGMA: array_pb2.ARRAY_KIND_SURFACE_UNCERTAINTY,
+    ArrayKind.CONTACT: array_pb2.ARRAY_KIND_CONTACT,
 }
 
 REPAIR_NUMBERS = ("masked_share", "touched_share", "confidence", "sa_before_nm", "sa_after_nm", "total_ms")
@@ -182,6 +187,27 @@ def _repair(message: scan_pb2.Repair) -> Repair:
         outputs=tuple(message.outputs),
         segmenter=_backend(message.segmenter) if message.HasField("segmenter") else None,
         params=MappingProxyType(_params(message.params)),
+        deconvolution=_deconvolution(message.deconvolution) if message.HasField("deconvolution") else None,
+    )
+
+
+def _deconvolution(message: scan_pb2.Deconvolution) -> Deconvolution:
+    return Deconvolution(
+        tip=_tip(message.tip) if message.HasField("tip") else None,
+        estimated=message.estimated,
+        method=message.method,
+        backend=_backend(message.backend),
+        refusal=message.refusal,
+        touched_share=message.touched_share if message.HasField("touched_share") else None,
+    )
+
+
+def _tip(message: scan_pb2.Tip) -> Tip:
+    return Tip(
+        form=message.form,
+        radius_nm=message.radius_nm,
+        radius_sigma_nm=message.radius_sigma_nm,
+        half_angle_deg=message.half_angle_deg,
     )
 
 

@@ -41,7 +41,7 @@ def test_every_state_and_class_of_the_domain_is_on_the_wire_and_none_besides() -
     assert set(wire.STATES.values()) == set(scan_pb2.ScanState.values()) - {0}
     assert set(wire.LABELS.values()) == set(scan_pb2.Label.values()) - {0}
     assert set(wire.DIRECTIONS.values()) == set(scan_pb2.Direction.values()) - {0}
-    assert len(arrays.KINDS) == len(set(arrays.KINDS.values())) == 8
+    assert len(arrays.KINDS) == len(set(arrays.KINDS.values())) == 11
 
 
 def test_states_and_classes_come_back_as_they_went() -> None:

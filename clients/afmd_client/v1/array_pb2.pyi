@@ -42,6 +42,14 @@ class _ArrayKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ArrayKind.V
     """Standard deviation of each filled height, float32, nm; 0 where nothing was filled."""
     ARRAY_KIND_CHANNEL: _ArrayKind.ValueType  # 8
     """One recorded signal as the file holds it, float32, in the signal's unit; `channel` names it."""
+    ARRAY_KIND_SURFACE: _ArrayKind.ValueType  # 9
+    """Repaired heights without the shape of the tip, float32, nm. This and the next two are NOT_FOUND where the tip's
+    shape was not removed.
+    """
+    ARRAY_KIND_SURFACE_UNCERTAINTY: _ArrayKind.ValueType  # 10
+    """Standard deviation of each height of SURFACE, float32, nm."""
+    ARRAY_KIND_CONTACT: _ArrayKind.ValueType  # 11
+    """Pixels that the tip touched, bool: there SURFACE is measured, elsewhere inferred."""
 
 class ArrayKind(_ArrayKind, metaclass=_ArrayKindEnumTypeWrapper):
     """Which array of a scan is meant. Every array has the scan's own rows and columns, row 0 at the top of the picture."""
@@ -64,6 +72,14 @@ ARRAY_KIND_UNCERTAINTY: ArrayKind.ValueType  # 7
 """Standard deviation of each filled height, float32, nm; 0 where nothing was filled."""
 ARRAY_KIND_CHANNEL: ArrayKind.ValueType  # 8
 """One recorded signal as the file holds it, float32, in the signal's unit; `channel` names it."""
+ARRAY_KIND_SURFACE: ArrayKind.ValueType  # 9
+"""Repaired heights without the shape of the tip, float32, nm. This and the next two are NOT_FOUND where the tip's
+shape was not removed.
+"""
+ARRAY_KIND_SURFACE_UNCERTAINTY: ArrayKind.ValueType  # 10
+"""Standard deviation of each height of SURFACE, float32, nm."""
+ARRAY_KIND_CONTACT: ArrayKind.ValueType  # 11
+"""Pixels that the tip touched, bool: there SURFACE is measured, elsewhere inferred."""
 Global___ArrayKind: _TypeAlias = ArrayKind  # noqa: Y015
 
 class _DataType:

@@ -450,6 +450,7 @@ class Repair(_message.Message):
     SEGMENTER_FIELD_NUMBER: _builtins.int
     PARAMS_FIELD_NUMBER: _builtins.int
     TOTAL_MS_FIELD_NUMBER: _builtins.int
+    DECONVOLUTION_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """1 for the first repair, then 2, 3, …"""
     masked_share: _builtins.float
@@ -480,6 +481,10 @@ class Repair(_message.Message):
     def params(self) -> _params_pb2.Params:
         """The parameters it was made with."""
 
+    @_builtins.property
+    def deconvolution(self) -> Global___Deconvolution:
+        """What became of the tip's shape; unset where its removal was not asked for."""
+
     def __init__(
         self,
         *,
@@ -495,10 +500,11 @@ class Repair(_message.Message):
         segmenter: Global___Backend | None = ...,
         params: _params_pb2.Params | None = ...,
         total_ms: _builtins.float | None = ...,
+        deconvolution: Global___Deconvolution | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_masked_share", b"_masked_share", "_sa_after_nm", b"_sa_after_nm", "_sa_before_nm", b"_sa_before_nm", "_total_ms", b"_total_ms", "_touched_share", b"_touched_share", "confidence", b"confidence", "masked_share", b"masked_share", "params", b"params", "sa_after_nm", b"sa_after_nm", "sa_before_nm", b"sa_before_nm", "segmenter", b"segmenter", "total_ms", b"total_ms", "touched_share", b"touched_share"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_masked_share", b"_masked_share", "_sa_after_nm", b"_sa_after_nm", "_sa_before_nm", b"_sa_before_nm", "_total_ms", b"_total_ms", "_touched_share", b"_touched_share", "confidence", b"confidence", "deconvolution", b"deconvolution", "masked_share", b"masked_share", "params", b"params", "sa_after_nm", b"sa_after_nm", "sa_before_nm", b"sa_before_nm", "segmenter", b"segmenter", "total_ms", b"total_ms", "touched_share", b"touched_share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_masked_share", b"_masked_share", "_sa_after_nm", b"_sa_after_nm", "_sa_before_nm", b"_sa_before_nm", "_total_ms", b"_total_ms", "_touched_share", b"_touched_share", "confidence", b"confidence", "masked_share", b"masked_share", "number", b"number", "outputs", b"outputs", "params", b"params", "refusal", b"refusal", "sa_after_nm", b"sa_after_nm", "sa_before_nm", b"sa_before_nm", "segmenter", b"segmenter", "total_ms", b"total_ms", "touched_share", b"touched_share", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_masked_share", b"_masked_share", "_sa_after_nm", b"_sa_after_nm", "_sa_before_nm", b"_sa_before_nm", "_total_ms", b"_total_ms", "_touched_share", b"_touched_share", "confidence", b"confidence", "deconvolution", b"deconvolution", "masked_share", b"masked_share", "number", b"number", "outputs", b"outputs", "params", b"params", "refusal", b"refusal", "sa_after_nm", b"sa_after_nm", "sa_before_nm", b"sa_before_nm", "segmenter", b"segmenter", "total_ms", b"total_ms", "touched_share", b"touched_share", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
@@ -526,6 +532,88 @@ class Repair(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__touched_share) -> _WhichOneofReturnType__touched_share | None: ...
 
 Global___Repair: _TypeAlias = Repair  # noqa: Y015
+
+@_typing.final
+class Deconvolution(_message.Message):
+    """The removal of the tip's shape from the repaired surface."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIP_FIELD_NUMBER: _builtins.int
+    ESTIMATED_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    BACKEND_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    TOUCHED_SHARE_FIELD_NUMBER: _builtins.int
+    estimated: _builtins.bool
+    """True where the scan itself told the tip, false where it was given."""
+    method: _builtins.str
+    """`erosion`, `certainty` or `network`."""
+    refusal: _builtins.str
+    """Why the surface was left alone; empty where the tip's shape was removed. ReadArray then has no SURFACE."""
+    touched_share: _builtins.float
+    """Share of the pixels that the tip touched, in [0, 1]: there the surface is measured, elsewhere inferred."""
+    @_builtins.property
+    def tip(self) -> Global___Tip:
+        """The tip; unset where it was to be estimated and the scan does not tell it."""
+
+    @_builtins.property
+    def backend(self) -> Global___Backend:
+        """Who did it."""
+
+    def __init__(
+        self,
+        *,
+        tip: Global___Tip | None = ...,
+        estimated: _builtins.bool = ...,
+        method: _builtins.str = ...,
+        backend: Global___Backend | None = ...,
+        refusal: _builtins.str = ...,
+        touched_share: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_touched_share", b"_touched_share", "backend", b"backend", "tip", b"tip", "touched_share", b"touched_share"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_touched_share", b"_touched_share", "backend", b"backend", "estimated", b"estimated", "method", b"method", "refusal", b"refusal", "tip", b"tip", "touched_share", b"touched_share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__touched_share: _TypeAlias = _typing.Literal["touched_share"]  # noqa: Y015
+    _WhichOneofArgType__touched_share: _TypeAlias = _typing.Literal["_touched_share", b"_touched_share"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__touched_share) -> _WhichOneofReturnType__touched_share | None: ...
+
+Global___Deconvolution: _TypeAlias = Deconvolution  # noqa: Y015
+
+@_typing.final
+class Tip(_message.Message):
+    """A tip, apex down."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORM_FIELD_NUMBER: _builtins.int
+    RADIUS_NM_FIELD_NUMBER: _builtins.int
+    RADIUS_SIGMA_NM_FIELD_NUMBER: _builtins.int
+    HALF_ANGLE_DEG_FIELD_NUMBER: _builtins.int
+    form: _builtins.str
+    """`cone`, `paraboloid`, `pyramid` or `array`."""
+    radius_nm: _builtins.float
+    """Radius of the apex, in nm."""
+    radius_sigma_nm: _builtins.float
+    """Standard deviation of the radius, in nm; 0 where it is taken as exact."""
+    half_angle_deg: _builtins.float
+    """Angle between axis and flank, in degrees."""
+    def __init__(
+        self,
+        *,
+        form: _builtins.str = ...,
+        radius_nm: _builtins.float = ...,
+        radius_sigma_nm: _builtins.float = ...,
+        half_angle_deg: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["form", b"form", "half_angle_deg", b"half_angle_deg", "radius_nm", b"radius_nm", "radius_sigma_nm", b"radius_sigma_nm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tip: _TypeAlias = Tip  # noqa: Y015
 
 @_typing.final
 class Problem(_message.Message):
