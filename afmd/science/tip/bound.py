@@ -14,7 +14,7 @@ from afmd.domain.tip import Tip, TipForm
 from afmd.science.tip.contact import contact
 from afmd.science.tip.morphology import dilate, erode
 from afmd.science.tip.shape import kernel
-from afmd.science.tip.workpiece import neutral, prepared
+from afmd.science.tip.workpiece import Workpiece, neutral, prepared
 
 Plane = NDArray[np.float32]
 
@@ -80,14 +80,25 @@ def bounded(imaging: Imaging) -> Bound:
     smooth = piece.smoothed(picture, blur)
     eroded = _eroded(smooth, trusted, shape)
     opened = np.minimum(smooth, dilate(eroded, shape)).astype(np.float32)
-    rng = np.random.default_rng(SEED)
+    pull, spread = _shaken(piece, opened, imaging, blur)
+    touch = _contact(piece.smoothed(opened, CONTACT_BLUR_PX), imaging, noisy=True)
+    return Bound(eroded - pull, spread, touch, noise)
+
+
+def _shaken(piece: Workpiece, opened: Plane, imaging: Imaging, blur_px: float) -> tuple[Plane, Plane]:
+    """Return by how much noise pulls the erosion down and how much it spreads it, both nm.
+
+    Only the apex is used, as high as its radius: noise decides between near contacts and not between far ones.
+    """
+    relief = float(np.ptp(opened))
+    apex = kernel(imaging.tip, pixel_nm=imaging.pixel_nm, relief_nm=max(min(relief, imaging.tip.radius_nm), 1e-6))
+    rng, calm, trusted = np.random.default_rng(SEED), _eroded(opened, piece.trusted, apex), piece.trusted
     changes = [
-        _eroded(piece.smoothed(opened + piece.noise(rng), blur), trusted, shape) - eroded for _ in range(REPEATS)
+        _eroded(piece.smoothed(opened + piece.noise(rng), blur_px), trusted, apex) - calm for _ in range(REPEATS)
     ]
     pull = cv2.blur(np.mean(changes, axis=0, dtype=np.float32), (5, 5))
     spread = np.sqrt(cv2.blur(np.var(changes, axis=0, ddof=1, dtype=np.float32), (7, 7)))
-    touch = _contact(piece.smoothed(opened, CONTACT_BLUR_PX), imaging, noisy=True)
-    return Bound(eroded - pull, spread, touch, noise)
+    return pull.astype(np.float32), spread.astype(np.float32)
 
 
 def radius_doubt(imaging: Imaging) -> Plane:

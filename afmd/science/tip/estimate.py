@@ -26,6 +26,8 @@ SURE = 4.0
 """Mean evidence over its own standard error, from tile to tile, below which there is none."""
 MOST_SPREAD = 0.3
 ROUNDS = 3
+FLOOD_PX, FLOOD_RADII = 24.0, 2.2
+"""How deep below the highest heights is looked, at first and then closely."""
 AROUND = np.array([0.7, 0.85, 1.0, 1.15, 1.35, 1.6, 1.9, 2.2])
 FOLDS = 16
 OWN_SHARE = 0.03
@@ -51,7 +53,7 @@ def estimated(
     at_most = radius + 2 * spread
     if radius < COARSEST_RADIUS_PX * max(pixel_nm):
         return _untold(f"its pixels of {max(pixel_nm):.3g} nm are too coarse to show the apex", at_most=at_most)
-    if only_round(sight.pieces[0], Tip(radius, sight.sharpest_deg)):
+    if only_round(sight.pieces[0].flooded(FLOOD_RADII * radius), Tip(radius, sight.sharpest_deg)):
         return _untold("only round summits betray it, whose own radius adds to the tip's", at_most=at_most)
     return TipEstimate(radius, spread, half_angle_deg(sight.whole), at_most_nm=at_most)
 
@@ -89,12 +91,14 @@ def _first_sight(
 
 def _sight(whole: Workpiece, *, finest: bool) -> _Sight | None:
     """Return a rough radius on this grid, or None where no evidence sets in that is more than chance."""
-    pieces, pitch, sharp = windows(whole), _mean_pitch(whole), sharpest_deg(whole)
+    pitch, sharp = _mean_pitch(whole), sharpest_deg(whole)
+    pieces = windows(whole)
+    shallow = [piece.flooded(FLOOD_PX * pitch) for piece in pieces[:2]]
     radii = np.geomspace(LEAST_RADIUS_PX if finest else 3.5, MOST_RADIUS_PX, 9 if finest else 7) * pitch
     blur = _blur_px(whole, 3 * pitch)
     seen: list[NDArray[np.float64]] = []
     for radius in radii:
-        seen.append(against(pieces[:2], float(radius), half_angle_deg=sharp, blur_px=blur))
+        seen.append(against(shallow, float(radius), half_angle_deg=sharp, blur_px=blur))
         if len(seen) > 4 and seen[-1].mean() > 0.15 and seen[-3].mean() > 0.03:
             break
     tiles, radii = np.array(seen), radii[: len(seen)]
@@ -111,10 +115,9 @@ def _looked_at_closely(sight: _Sight) -> tuple[float, float]:
     radius, spread = sight.radius, float("inf")
     for _ in range(ROUNDS):
         radii = radius * AROUND
+        pieces = [piece.flooded(FLOOD_RADII * radius) for piece in sight.pieces]
         blur = _blur_px(sight.whole, radius)
-        tiles = np.array(
-            [against(sight.pieces, float(r), half_angle_deg=sight.sharpest_deg, blur_px=blur) for r in radii]
-        )
+        tiles = np.array([against(pieces, float(r), half_angle_deg=sight.sharpest_deg, blur_px=blur) for r in radii])
         found = crossing(radii, tiles.mean(axis=1), pitch_nm=sight.pitch)
         if not np.isfinite(found):
             radius *= 1.2

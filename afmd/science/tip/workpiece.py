@@ -34,6 +34,20 @@ class Workpiece:
         """Return ``heights`` after a Gaussian of ``width_px``, new."""
         return np.asarray(cv2.GaussianBlur(heights, (0, 0), width_px, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
 
+    def flooded(self, depth_nm: float) -> "Workpiece":
+        """Return the uppermost ``depth_nm`` of the picture over a level floor.
+
+        A flooded picture is the picture of the flooded surface by the same tip: dilation distributes over the greater
+        of two. What towers above the rest is not trusted. So that kernels stay small on pictures of much relief.
+        """
+        if not self.trusted.any():
+            return self
+        top = float(np.quantile(self.heights[self.trusted], 0.995))
+        low, high = np.float32(top - depth_nm), np.float32(top + depth_nm / 4)
+        return replace(
+            self, heights=np.clip(self.heights, low, high), trusted=self.trusted & (self.heights <= high)
+        )  # fmt: skip
+
     def noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Return noise such as this picture's own, float32 of its shape, nm."""
         rows, cols = self.heights.shape
