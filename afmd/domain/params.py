@@ -134,8 +134,10 @@ _TABLE = (
         3, 3, "noise tilts the plane", "the points reach over edges", 0, 100,
     ),
     Parameter(
-        "fill", "fill", "How masked pixels are filled; across is kriging with the covariance of the scan itself", "",
-        "directional", "across", "", "", choices=("directional", "telea", "across", "laplace", "biharmonic"),
+        "fill", "fill", "How masked pixels are filled; across is kriging with the covariance of the scan itself, "
+        "evidence also weighs what was measured there", "",
+        "directional", "evidence", "", "",
+        choices=("directional", "telea", "across", "laplace", "biharmonic", "evidence"),
     ),
     Parameter(
         "radius", "fill", "Radius of Telea's neighbourhood", "px",

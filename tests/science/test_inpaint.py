@@ -64,7 +64,9 @@ class TestEveryMethod:
         assert (filled.sigma[~mask] == 0).all()
         assert (filled.sigma[mask] > 0).all()
 
-    def test_does_not_look_under_the_mask(self, method):
+    def test_does_not_look_under_the_mask_unless_for_evidence(self, method):
+        if method == "evidence":
+            pytest.skip("it weighs what was measured there: see test_evidence")
         heights, mask = rough(), holes()
         other = np.where(mask, np.float32(1e6), heights)
 
@@ -242,7 +244,7 @@ class TestSigma:
 
 @pytest.mark.parametrize(("kind", "lead"), [("streaks", 0.9), ("discs", 1.03)])
 def test_on_real_surfaces_ours_is_nearer_the_truth_than_the_others(real_surfaces, kind, lead):
-    errors = {method: [] for method in METHODS}
+    errors = {method: [] for method in METHODS if method != "evidence"}
     for seed, heights in enumerate(real_surfaces.values()):
         mask = cut(heights.shape, kind, seed)
         span = float(np.subtract(*np.percentile(heights, [99, 1])))

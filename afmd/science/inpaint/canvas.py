@@ -38,6 +38,7 @@ class Canvas:
 
     def prime(self, origin: NDArray[np.intp], seen: Reach) -> None:
         """Guess pixels as the mean of their four edges, at the distances ``seen``, weighted by 1 / distance²."""
+        self.flat[origin] = 0
         total, weight = np.zeros(origin.size, np.float32), np.zeros(origin.size, np.float32)
         for distance, unit in zip(seen, (-self.stride, self.stride, -1, 1), strict=True):
             there = distance < NONE
@@ -62,11 +63,11 @@ class Canvas:
         for number, edge in enumerate(place.edges):
             along, beside = (self.stride, 1) if edge < 2 else (1, self.stride)
             out, side = away * step * along, aside * step * beside
-            ways = np.stack([side - out, side + out, -side - out, -side + out])
+            ways = np.concatenate([side - out, side + out, -side - out, -side + out])
             sign, mirrored = edges.sign[edge, at], edges.sign[0 if edge >= 2 else 2, at] > 0
             root = origin + (sign * np.intp(along)) * edges.distance[edge, at]
-            part = index[:, number * width : (number + 1) * width]
-            np.add(root[:, None], ways[(sign > 0) + 2 * mirrored, kind], out=part)
+            way = kind + len(side) * ((sign > 0) + 2 * mirrored)
+            np.add(root[:, None], ways.take(way, axis=0), out=index[:, number * width : (number + 1) * width])
         return index
 
     def _mirror_border(self) -> None:

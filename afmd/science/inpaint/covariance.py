@@ -4,6 +4,7 @@ Rule: the table comes from a power spectrum, so that no combination of heights h
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,7 @@ def _starts(length: int) -> NDArray[np.intp]:
     return np.linspace(0, max(length - TILE, 0), count).astype(np.intp)
 
 
+@lru_cache(maxsize=8)
 def _cosines(length: int, longest_lag: int) -> NDArray[np.float64]:
     lags = np.arange(min(longest_lag, length) + 1)
     return np.asarray(np.cos(np.pi / length * np.outer(lags, np.arange(length))))

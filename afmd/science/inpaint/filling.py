@@ -11,9 +11,10 @@ import numpy as np
 
 from afmd.domain.result import Filled
 from afmd.errors import InvalidInput
+from afmd.science.inpaint.evidence import Weighed, weighed
 from afmd.science.inpaint.gaps import Heights, Mask
 from afmd.science.inpaint.harmonic import biharmonic, laplace
-from afmd.science.inpaint.kriging import Kriged, kriged
+from afmd.science.inpaint.kriging import Kriged, Values, kriged
 from afmd.science.inpaint.published import directional, telea
 from afmd.science.inpaint.sigma import standard_deviation
 
@@ -23,7 +24,8 @@ class Holes:
     """What a method may look at.
 
     ``heights``: float32 (rows, cols) nm, not to be written. ``mask``: True = to fill. ``stripes``: the part of it that
-    is long and narrow. ``pixel_nm``: (down, across). ``radius``: px, Telea's. ``guess``: the kriging prediction.
+    is long and narrow. ``pixel_nm``: (down, across). ``radius``: px, Telea's. ``guess``: the kriging prediction, with
+    its standard deviation ``sigma``, float32 (n,) nm.
     """
 
     heights: Heights
@@ -32,20 +34,31 @@ class Holes:
     pixel_nm: tuple[float, float]
     radius: int
     guess: Kriged
+    sigma: Values
+
+    def judged(self, values: Values) -> Weighed:
+        """Return values that came of no model of their errors, with standard deviations.
+
+        The error of any prediction is kriging's own plus its distance from kriging, squared: kriging's error is
+        uncorrelated with every combination of the data.
+        """
+        return Weighed(values, np.hypot(self.sigma, values - self.guess.filled.values))
 
 
-Method = Callable[[Holes], Heights]
-"""Returns float32 nm for each masked pixel, in row-major order."""
+Method = Callable[[Holes], Weighed]
+"""Proposes a height for each masked pixel, in row-major order, and says how far to trust it."""
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "across": lambda holes: holes.guess.filled.values,
-        "laplace": lambda holes: laplace(holes.heights, holes.mask, pixel_nm=holes.pixel_nm),
-        "biharmonic": lambda holes: biharmonic(holes.heights, holes.mask, pixel_nm=holes.pixel_nm),
-        "directional": lambda holes: directional(holes.heights, holes.mask, stripes=holes.stripes, radius=holes.radius),
-        "telea": lambda holes: telea(holes.heights, holes.mask, radius=holes.radius),
+        "evidence": lambda of: weighed(of.heights, of.mask, guess=of.guess, sigma=of.sigma),
+        "across": lambda of: Weighed(of.guess.filled.values, of.sigma),
+        "laplace": lambda of: of.judged(laplace(of.heights, of.mask, pixel_nm=of.pixel_nm)),
+        "biharmonic": lambda of: of.judged(biharmonic(of.heights, of.mask, pixel_nm=of.pixel_nm)),
+        "directional": lambda of: of.judged(directional(of.heights, of.mask, stripes=of.stripes, radius=of.radius)),
+        "telea": lambda of: of.judged(telea(of.heights, of.mask, radius=of.radius)),
     }
 )
+"""``evidence`` also looks at the heights under the mask; all others take them for lost."""
 
 
 def fill(
@@ -59,12 +72,10 @@ def fill(
 ) -> Filled:
     """Return new heights, masked pixels filled, and the standard deviation of each of them.
 
-    ``heights``: float32 (rows, cols) nm, levelled. ``mask``: True = to fill; what lies under it is not looked at.
-    ``method``: a name in ``METHODS``. ``pixel_nm``: pitch (down, across). ``radius``: px, Telea's. ``stripes``: what of
-    the mask ``directional`` leaves to Telea. Raises ``InvalidInput`` where no pixel is left to fill from.
-
-    The error of any method is kriging's own plus its distance from kriging, squared: kriging's error is uncorrelated
-    with every combination of the data.
+    ``heights``: float32 (rows, cols) nm, levelled. ``mask``: True = to fill; only ``evidence`` looks at what lies under
+    it: as measured, or not finite where nothing was. ``method``: a name in ``METHODS``. ``pixel_nm``: pitch (down,
+    across). ``radius``: px, Telea's. ``stripes``: what of the mask ``directional`` leaves to Telea. Raises
+    ``InvalidInput`` where no pixel is left to fill from.
     """
     result, sigma = heights.copy(), np.zeros_like(heights)
     if not mask.any():
@@ -75,7 +86,7 @@ def fill(
         )  # fmt: skip
     guess = kriged(heights, mask)
     none = np.zeros_like(mask)
-    values = METHODS[method](Holes(heights, mask, none if stripes is None else stripes & mask, pixel_nm, radius, guess))
-    result[mask] = values
-    sigma[mask] = np.hypot(standard_deviation(guess), values - guess.filled.values)
+    stripes = none if stripes is None else stripes & mask
+    found = METHODS[method](Holes(heights, mask, stripes, pixel_nm, radius, guess, standard_deviation(guess)))
+    result[mask], sigma[mask] = found.values, found.sigma
     return Filled(heights=result, sigma=sigma)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from afmd.science.inpaint.canvas import TINY, Canvas
 from afmd.science.inpaint.covariance import Covariance, estimated
-from afmd.science.inpaint.gaps import Heights, Mask, reach
+from afmd.science.inpaint.gaps import Heights, Mask, Reach, reach
 from afmd.science.inpaint.places import Edges, Places, longest_lag, nearer_first, places
 
 CHUNK = 1 << 16
@@ -48,12 +48,16 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kriged:
-    """Predictions of the masked pixels, in row-major order, and of trial pixels, with the ``truth`` of the latter."""
+    """Predictions of the masked pixels, in row-major order, and of trial pixels, with the ``truth`` of the latter.
+
+    ``seen``: int32 (4, n), how far the masked pixels are from data, as ``gaps.reach`` has it.
+    """
 
     filled: Predictions
     trial: Predictions
     truth: Values
     covariance: Covariance
+    seen: Reach
 
 
 def kriged(heights: Heights, mask: Mask) -> Kriged:
@@ -72,7 +76,7 @@ def kriged(heights: Heights, mask: Mask) -> Kriged:
     trials = canvas.origin(trial)
     canvas.prime(trials, seen[1])
     tried = _Sweeps(canvas, trials, edges, first=origin.size).run(kinds, covariance)
-    return Kriged(filled, tried, heights[trial], covariance)
+    return Kriged(filled, tried, heights[trial], covariance, seen[0])
 
 
 def trial_holes(mask: Mask) -> Mask:
@@ -81,6 +85,10 @@ def trial_holes(mask: Mask) -> Mask:
     moved &= ~mask
     moved[np.cumsum(np.count_nonzero(moved, axis=1)) > TRIAL_PIXELS] = False
     return moved
+
+
+_Again = tuple[NDArray[np.intp], NDArray[np.intp], Values]
+"""Pixels to predict again, where the points lie that they rest on, and the weights of these."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,14 +103,10 @@ class _Sweeps:
     def run(self, kinds: tuple[Places, ...], covariance: Covariance) -> Predictions:
         """Predict once from data and guesses, and again, with the results for guesses, what rests on guesses."""
         found = _unseen(self.canvas.flat[self.origin])
-        for place, which in self._own(kinds):
-            self._first(found, place, which, np.float32(covariance.variance))
+        again = [self._first(found, place, which, np.float32(covariance.variance)) for place, which in self._own(kinds)]
         self.canvas.flat[self.origin] = found.values
-        for place, members in self._own(kinds):
-            which = members[found.guessed[place.members[members] - self.first] > RESTS_ON_GUESSES]
-            points = np.take(self.canvas.flat, self._index(place, which))
-            at = place.members[which] - self.first
-            found.values[at] = np.einsum("nk,nk->n", points, place.weights[place.kind[which]])
+        for at, index, weights in again:
+            found.values[at] = np.einsum("nk,nk->n", self.canvas.flat.take(index), weights)
         found.variance[:] *= np.float32(covariance.variance)
         return found
 
@@ -113,20 +117,21 @@ class _Sweeps:
             for start in range(begin, end, CHUNK):
                 yield place, np.arange(start, min(start + CHUNK, end))
 
-    def _index(self, place: Places, which: NDArray[np.intp]) -> NDArray[np.intp]:
-        return self.canvas.index(place, which, self.origin[place.members[which] - self.first], self.edges)
-
-    def _first(self, found: Predictions, place: Places, which: NDArray[np.intp], variance: np.float32) -> None:
+    def _first(self, found: Predictions, place: Places, which: NDArray[np.intp], variance: np.float32) -> _Again:
+        """Predict some members of a place; return what of them rests on guesses, to be predicted again."""
         at, kind = place.members[which] - self.first, place.kind[which]
-        index, weights = self._index(place, which), place.weights[kind]
-        points = np.take(self.canvas.flat, index)
+        index, weights = self.canvas.index(place, which, self.origin[at], self.edges), place.weights.take(kind, axis=0)
+        points = self.canvas.flat.take(index)
         value = np.einsum("nk,nk->n", points, weights)
         points -= value[:, None]
         spread = np.einsum("nk,nk->n", points, points) / np.float32(points.shape[1])
         found.values[at] = value
         found.variance[at] = place.variance[kind]
         found.contrast[at] = np.sqrt(spread / np.maximum(place.spread[kind] * variance, TINY))
-        found.guessed[at] = np.einsum("nk,nk->n", np.abs(weights), np.take(self.canvas.guess, index))
+        guessed = np.einsum("nk,nk->n", np.abs(weights), self.canvas.guess.take(index))
+        found.guessed[at] = guessed
+        again = np.flatnonzero(guessed > RESTS_ON_GUESSES)
+        return at[again], index[again], weights[again]
 
 
 def _unseen(values: Values) -> Predictions:

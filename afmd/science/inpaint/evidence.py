@@ -1,0 +1,92 @@
+"""Filling with what was measured inside the hole as evidence: kriging says what the surroundings expect, the measured
+heights say what of it was seen, and a small network weighs the two.
+
+Rule: the result is a weighted mean of a few candidate heights, moved by at most ``FURTHEST`` times kriging's own doubt:
+whatever stands in a hole, the filling stays within what was measured and expected there.
+
+The network is a function of ratios alone (see ``clues``), with two hidden layers, the same for every pixel. It is
+trained on simulated scans of ``twin.TRAINING`` by ``afmd.training.filling``, among them holes whose contents tell
+nothing and masks that are too wide: the height by squared error over the rms of the scan, the interval as the 90 %
+quantile of the error (pinball loss, Koenker and Bassett 1978).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.science.inpaint.clues import CANDIDATES, PIXEL_CLUES, SCAN_CLUES, Clues
+from afmd.science.inpaint.coefficients import NETWORK
+from afmd.science.inpaint.gaps import Heights, Mask
+from afmd.science.inpaint.kriging import Kriged, Values
+from afmd.science.inpaint.numbers import unpacked
+from afmd.science.inpaint.sigma import COVERED_SIGMAS
+
+CHUNK = 1 << 12
+FURTHEST = 2.0
+HIDDEN = 32
+OUTPUTS = CANDIDATES + 2
+SHAPES = (
+    (2, SCAN_CLUES), (HIDDEN, PIXEL_CLUES + SCAN_CLUES), (HIDDEN,), (HIDDEN, HIDDEN), (HIDDEN,), (OUTPUTS, HIDDEN),
+    (OUTPUTS,),
+)  # fmt: skip
+"""Of the network's arrays: the range of the scan's clues in training, then weights and biases of each layer."""
+NARROWEST, WIDEST = -4.0, 3.0
+"""Bounds of the logarithm of the half interval over the doubt."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighed:
+    """Heights and their standard deviations, each float32 (n,) nm."""
+
+    values: Values
+    sigma: Values
+
+
+def weighed(heights: Heights, mask: Mask, *, guess: Kriged, sigma: Values) -> Weighed:
+    """Return the masked pixels' heights from ``heights`` as measured, float32 (rows, cols) nm, and from kriging.
+
+    ``guess``, ``sigma``: kriging's prediction and its standard deviation. Where nothing was measured (heights under the
+    mask that are all the same, or not finite) kriging's own stand.
+    """
+    measured = heights[mask]
+    known = np.isfinite(measured)
+    if guess.covariance.variance <= 0 or not known.any() or np.ptp(measured[known]) == 0:
+        return Weighed(guess.filled.values, sigma)
+    found = judged(Clues(heights, mask, guess=guess, sigma=sigma))
+    return Weighed(
+        np.where(known, guess.filled.values + found.values, guess.filled.values),
+        np.where(known, found.sigma, sigma),
+    )
+
+
+def judged(of: Clues) -> Weighed:
+    """Return what the network makes of clues: heights relative to kriging's, and standard deviations, in nm."""
+    values, sigma = np.empty_like(of.doubt), np.empty_like(of.doubt)
+    lowest_highest, first, first_bias, second, second_bias, last, last_bias = unpacked(NETWORK, SHAPES)
+    of_pixel, of_scan = first[:, :PIXEL_CLUES], first[:, PIXEL_CLUES:]
+    bias = first_bias + of_scan @ np.clip(of.scan, lowest_highest[0], lowest_highest[1])
+    for start in range(0, values.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        hidden = _layer(second, second_bias, _layer(of_pixel, bias, of.pixels(part)))
+        out = last @ hidden + last_bias[:, None]
+        values[part], sigma[part] = _mixed(out, of.candidates(part), of.doubt[part])
+    return Weighed(values * np.float32(of.unit_nm), sigma * np.float32(of.unit_nm))
+
+
+def _layer(weights: Values, bias: Values, inputs: Values) -> Values:
+    out: Values = weights @ inputs
+    out += bias[:, None]
+    return np.maximum(out, 0, out=out)
+
+
+def _mixed(out: NDArray[np.float32], candidates: NDArray[np.float32], doubt: Values) -> tuple[Values, Values]:
+    """Return the weighted mean of the candidates, moved, and σ, from the network's outputs (OUTPUTS, n)."""
+    weights = out[:CANDIDATES]
+    weights -= weights.max(axis=0)
+    np.exp(weights, out=weights)
+    weights /= weights.sum(axis=0)
+    mean = np.einsum("kn,kn->n", weights, candidates)
+    spread = np.einsum("kn,kn->n", weights, np.square(candidates - mean))
+    half = np.exp(np.clip(out[CANDIDATES + 1], NARROWEST, WIDEST)) * np.sqrt(np.square(doubt) + spread)
+    return mean + np.float32(FURTHEST) * doubt * np.tanh(out[CANDIDATES]), half / np.float32(COVERED_SIGMAS)
