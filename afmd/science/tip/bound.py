@@ -22,7 +22,8 @@ REPEATS = 3
 SEED = 20_260
 NEARLY_NONE = 1e-3
 """Noise below this share of the radius is none."""
-CONTACT_BLUR_PX = 0.7
+CONTACT_BLUR_PX, CONTACT_BLUR = 0.7, 0.08
+"""Width of the Gaussian before contacts are told from curvature: at least in pixels, and as a share of the radius."""
 SHARP_BLUR_PX = 0.3
 MOST_BLUR = 0.15
 
@@ -81,7 +82,11 @@ def bounded(imaging: Imaging) -> Bound:
     eroded = _eroded(smooth, trusted, shape)
     opened = np.minimum(smooth, dilate(eroded, shape)).astype(np.float32)
     pull, spread = _shaken(piece, opened, imaging, blur)
-    touch = _contact(piece.smoothed(opened, CONTACT_BLUR_PX), imaging, noisy=True)
+    touch = _contact(
+        piece.smoothed(opened, max(CONTACT_BLUR_PX, CONTACT_BLUR * imaging.tip.radius_nm / imaging.pitch)),
+        imaging,
+        noisy=True,
+    )
     return Bound(eroded - pull, spread, touch, noise)
 
 

@@ -20,8 +20,8 @@ SOFTNESS = 0.1
 """Heights that differ by this share of the radius weigh alike."""
 SPARSE, DENSE = 0.75, 0.92
 GAP_SHARE = 0.30
-SLOPE_SHARE = 0.55
-SPARSE_SHARE = 0.45
+SLOPE_SHARE = 0.6
+SPARSE_SHARE = 0.5
 OCTAVES, FARTHER = 6, 0.1
 """Gaussians of 1, 2, 4 … pixels, each with a tenth of the last one's say."""
 
