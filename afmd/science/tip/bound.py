@@ -20,7 +20,7 @@ Plane = NDArray[np.float32]
 
 REPEATS = 3
 SEED = 20_260
-NEARLY_NONE = 1e-3
+NEARLY_NONE = 5e-3
 """Noise below this share of the radius is none."""
 CONTACT_BLUR_PX, CONTACT_BLUR = 0.7, 0.08
 """Width of the Gaussian before contacts are told from curvature: at least in pixels, and as a share of the radius."""

@@ -18,7 +18,7 @@ from afmd.science.tip.workpiece import Workpiece, prepared, windows
 
 LEAST_SIDE_PX = 24
 LEAST_RADIUS_PX = 1.5
-COARSEST_RADIUS_PX = 2.0
+COARSEST_RADIUS_PX = 3.0
 MOST_RADIUS_PX = 26.0
 BEST_RADIUS_PX = 14.0
 """A tip that is larger on the grid is looked at on a coarser one, where noise is less."""
@@ -30,8 +30,8 @@ FLOOD_PX, FLOOD_RADII = 24.0, 2.2
 """How deep below the highest heights is looked, at first and then closely."""
 AROUND = np.array([0.7, 0.85, 1.0, 1.15, 1.35, 1.6, 1.9, 2.2])
 FOLDS = 16
-OWN_SHARE = 0.03
-"""What the method itself adds to the spread, as a share of the radius: its error where there is no noise."""
+OWN_SHARE, OWN_PIXELS = 0.02, 0.15
+"""What the method itself adds to the spread, as a share of the radius and in pixels: its error without noise."""
 
 
 def estimated(
@@ -49,7 +49,7 @@ def estimated(
     radius, spread = _looked_at_closely(sight)
     if not np.isfinite(radius) or spread > MOST_SPREAD * radius:
         return _untold("its features do not agree on one radius")
-    spread = float(np.hypot(spread, OWN_SHARE * radius))
+    spread = float(np.hypot(spread, OWN_SHARE * radius + OWN_PIXELS * sight.pitch))
     at_most = radius + 2 * spread
     if radius < COARSEST_RADIUS_PX * max(pixel_nm):
         return _untold(f"its pixels of {max(pixel_nm):.3g} nm are too coarse to show the apex", at_most=at_most)

@@ -68,7 +68,7 @@ def crossing(radii: NDArray[np.float64], means: NDArray[np.float64], *, pitch_nm
 
 def _share_at_onset(radius_px: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the share at the true radius, as measured on simulated frames: larger on coarse grids."""
-    return np.asarray(0.085 + 0.35 * np.minimum(1 / radius_px, 0.5))
+    return np.asarray(0.075 + 0.5 * np.minimum(1 / radius_px, 0.4))
 
 
 def _opened(
