@@ -200,3 +200,25 @@ def test_importing_afmd_and_asking_for_help_loads_nothing_heavy() -> None:
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert told.stdout.strip() == "[]"
+
+
+def test_restore_takes_the_tip_out_where_it_is_told_to(image: Path, tmp_path: Path, capsys: Captured) -> None:
+    assert run("restore", image, "--out", tmp_path / "out", "--no-pictures", "--json", "--tip", "20,25") == 0
+
+    told = printed(capsys)[0]
+    assert told["deconvolution"]["radius_nm"] == 20
+    assert told["deconvolution"]["half_angle_deg"] == 25
+    assert "surface.txt" in told["outputs"]
+
+
+def test_restore_for_people_says_why_a_tip_was_left_in(image: Path, tmp_path: Path, capsys: Captured) -> None:
+    assert run("restore", image, "--out", tmp_path / "out", "--no-pictures", "--tip", "1.5") == 0
+
+    assert "too coarse" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("tip", ["sharp", "-3", "10,95", "1,2,3"])
+def test_a_tip_that_makes_no_sense_is_refused(image: Path, tmp_path: Path, tip: str, capsys: Captured) -> None:
+    assert run("restore", image, "--out", tmp_path / "out", f"--tip={tip}") == 2
+
+    assert tip in capsys.readouterr().err

@@ -1,13 +1,16 @@
 """Scans and restorations made by hand: what the outputs are tested with, without a pipeline."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 
 from afmd.domain.findings import Backend, Label
 from afmd.domain.params import Params
-from afmd.domain.result import Quality, Restoration, Roughness
+from afmd.domain.result import Deconvolved, Quality, Restoration, Roughness
 from afmd.domain.scan import Channel, Direction, Frame, Scan
+from afmd.domain.tip import Tip
+from afmd.domain.tip_method import TipMethod
 from afmd.files.nanoscope import decode, encode
 
 
@@ -54,6 +57,18 @@ def restoration_of(
         timings_ms=MappingProxyType({"classify": 1.5, "total": 20.0}),
         refusal=refusal,
     )
+
+
+def without_tip(restoration: Restoration, *, refusal: str = "") -> Restoration:
+    """The same with its tip removed: every height a nanometre lower, but for the first row, which it touched."""
+    touched = np.zeros(restoration.restored.shape, dtype=bool)
+    touched[0] = not refusal
+    found = Deconvolved(
+        surface=np.where(touched, restoration.restored, restoration.restored - np.float32(1)),
+        sigma=np.full_like(restoration.restored, 0.3), touched=touched, tip=Tip(9.5, 21.0, radius_sigma_nm=0.4),
+        estimated=True, method=TipMethod.CERTAINTY, backend=Backend("certainty", "1"), refusal=refusal,
+    )  # fmt: skip
+    return replace(restoration, deconvolved=found)
 
 
 def _quality(touched: float) -> Quality:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 from real_scans import IMAGES, gwyddion_reads, needs_gwyddion
-from restorations import file_of, restoration_of, scan_of
+from restorations import file_of, restoration_of, scan_of, without_tip
 
 from afmd.domain.events import Entry, Fingerprint, State
 from afmd.domain.findings import Label
@@ -369,3 +369,32 @@ def test_harmless_names_stay_as_they_are() -> None:
 )
 def test_the_copy_keeps_the_suffix_that_programs_go_by(name: str, copy: str) -> None:
     assert restored_name(name) == copy
+
+
+def test_a_surface_without_its_tip_is_a_further_output(case: Case) -> None:
+    restoration = without_tip(restoration_of(case.scan))
+    folder = case.finish(restoration)
+    found = restoration.deconvolved
+    assert found is not None
+
+    for kind, values in (("surface", found.surface), ("surface_sigma", found.sigma), ("contact", found.touched)):
+        np.testing.assert_array_equal(case.outputs.array(case.entry, kind).values, values)
+    np.testing.assert_array_equal(np.loadtxt(folder / "surface.txt", dtype=np.float32), found.surface)
+    np.testing.assert_array_equal(np.loadtxt(folder / "heights.txt", dtype=np.float32), restoration.restored)
+    told = json.loads((folder / "record.json").read_text(encoding="utf-8"))["restoration"]["deconvolution"]
+    assert told["tip"] == {
+        "form": "cone", "radius_nm": 9.5, "radius_sigma_nm": 0.4, "half_angle_deg": 21.0, "estimated": True
+    }  # fmt: skip
+    assert told["touched"] == pytest.approx(1 / 40)
+
+
+@pytest.mark.parametrize("refusal", ["", "pixels of 9 nm are too coarse for a tip of 10 nm"])
+def test_where_the_tip_was_left_in_there_is_no_surface(case: Case, refusal: str) -> None:
+    restoration = restoration_of(case.scan)
+    folder = case.finish(without_tip(restoration, refusal=refusal) if refusal else restoration)
+
+    with pytest.raises(NotFound, match="tip"):
+        case.outputs.array(case.entry, "surface")
+    assert not (folder / "surface.txt").exists()
+    told = json.loads((folder / "record.json").read_text(encoding="utf-8"))["restoration"]
+    assert told.get("deconvolution", {}).get("refusal", "") == refusal

@@ -79,14 +79,14 @@ class Ear:
 class Lab:
     """One capture folder and its daemon, which may be stopped, killed and started again."""
 
-    def __init__(self, folder: Path, *, pictures: bool = False, metrics_port: int = 0) -> None:
+    def __init__(self, folder: Path, *, pictures: bool = False, metrics_port: int = 0, more: str = "") -> None:
         self.folder = folder
         self.capture = folder / "capture"
         self.restored = folder / "restored"
         self.config = folder / "service.toml"
         self.capture.mkdir(parents=True)
         settings = SETTINGS.format(pictures=str(pictures).lower(), metrics_port=metrics_port)
-        self.config.write_text(settings, encoding="utf-8")
+        self.config.write_text(settings + more, encoding="utf-8")
         self.ear = Ear()
         self.daemon: DaemonProcess | None = None
         self.ready: dict[str, Any] = {}
