@@ -31,6 +31,7 @@ from afmd_client.nouns import (
     Bookmark,
     Channel,
     Classification,
+    Deconvolution,
     Direction,
     Event,
     Grid,
@@ -41,6 +42,7 @@ from afmd_client.nouns import (
     Scan,
     State,
     Status,
+    Tip,
     plain,
 )
 from afmd_client.scans import Scans
@@ -49,8 +51,8 @@ from afmd_client.watch import Watch
 __version__ = "0.1.0"
 
 __all__ = [
-    "ArrayKind", "Backend", "Bookmark", "Channel", "Classification", "Client", "ClientError", "Corrupt", "Defect",
-    "Direction", "Event", "Grid", "HistoryGone", "InvalidInput", "Label", "LimitReached", "NotAuthenticated",
-    "NotFound", "NotPermitted", "Original", "Problem", "Repair", "Scan", "ScanArray", "Scans", "State", "Status",
-    "TimedOut", "Unavailable", "Watch", "WrongState", "__version__", "plain",
+    "ArrayKind", "Backend", "Bookmark", "Channel", "Classification", "Client", "ClientError", "Corrupt",
+    "Deconvolution", "Defect", "Direction", "Event", "Grid", "HistoryGone", "InvalidInput", "Label", "LimitReached",
+    "NotAuthenticated", "NotFound", "NotPermitted", "Original", "Problem", "Repair", "Scan", "ScanArray", "Scans",
+    "State", "Status", "TimedOut", "Tip", "Unavailable", "Watch", "WrongState", "__version__", "plain",
 ]  # fmt: skip

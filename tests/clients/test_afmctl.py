@@ -430,3 +430,17 @@ def _read_until(descriptor: int, words: bytes) -> bytes:
 )
 def test_a_share_is_never_told_as_nothing_when_it_is_something(share: float, text: str) -> None:
     assert percent(share) == text
+
+
+@pytest.mark.parametrize("refusal", ["", "pixels of 9 nm are too coarse for a tip of 10 nm"])
+def test_show_says_what_became_of_the_tip(
+    served: Served, afmctl: Callable[..., int], capsys: pytest.CaptureFixture[str], refusal: str
+) -> None:
+    told = {"method": "certainty", "refusal": refusal, "form": "cone", "radius_nm": 9.5, "radius_sigma_nm": 0.4,
+            "half_angle_deg": 21.0, "estimated": True, "touched_share": 0.25}  # fmt: skip
+    entry = served.restored("a.001", facts={**RESTORED, "deconvolution": told})
+
+    assert afmctl("show", entry.scan_id) == 0
+
+    page = " ".join(capsys.readouterr().out.split())
+    assert (f"left in: {refusal}" if refusal else "radius 9.5 ± 0.4 nm, half-angle 21°, told by the scan") in page

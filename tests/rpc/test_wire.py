@@ -13,6 +13,8 @@ from afmd.domain.findings import Label
 from afmd.domain.params import Params
 from afmd.rpc import arrays, wire
 from afmd.rpc.refusals import reason_of, status_of
+from afmd_client import wire as client_wire
+from afmd_client.nouns import Backend, Deconvolution, Tip
 from afmd_client.v1 import error_pb2, event_service_pb2, scan_pb2
 
 NOW = datetime(2024, 5, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -132,3 +134,30 @@ def test_a_file_name_that_is_no_utf8_is_told_as_well_as_can_be() -> None:
     assert event(name="a\udcff.001").name == "a?.001"
     status = status_of(errors.NotFound("a\udcff.001", why="no", mend="no"))
     assert status.message.startswith("a?.001")
+
+
+def test_what_became_of_the_tip_goes_over_the_wire_and_comes_back() -> None:
+    told = {
+        "method": "certainty", "backend": "certainty@1", "refusal": "", "estimated": True, "touched_share": 0.25,
+        "form": "cone", "radius_nm": 9.5, "radius_sigma_nm": 0.4, "half_angle_deg": 21.0,
+    }  # fmt: skip
+
+    repair = client_wire.event(event(repair=1, deconvolution=told)).repair
+
+    assert repair is not None
+    assert repair.deconvolution == Deconvolution(
+        tip=Tip("cone", 9.5, 0.4, 21.0), estimated=True, method="certainty", backend=Backend("certainty", "1"),
+        refusal="", touched_share=0.25,
+    )  # fmt: skip
+
+
+def test_a_tip_that_nobody_knows_is_unset_and_a_removal_that_nobody_asked_for_too() -> None:
+    refused = client_wire.event(event(repair=1, deconvolution={"refusal": "it does not tell", "estimated": True}))
+    silent = client_wire.event(event(repair=1, deconvolution=None))
+
+    assert refused.repair is not None
+    assert refused.repair.deconvolution is not None
+    assert refused.repair.deconvolution.tip is None
+    assert refused.repair.deconvolution.refusal == "it does not tell"
+    assert silent.repair is not None
+    assert silent.repair.deconvolution is None

@@ -74,6 +74,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: the caller's role does not allow the call."""
     ERROR_REASON_STALLED: _ErrorReason.ValueType  # 25
     """DEADLINE_EXCEEDED: the client stopped taking what it had asked for."""
+    ERROR_REASON_MISSING_EXTRA: _ErrorReason.ValueType  # 26
+    """FAILED_PRECONDITION: the daemon lacks packages that only an extra of afmd brings."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every status but OK carries a `google.rpc.Status` in the trailing metadata (`grpc-status-details-bin`) with
@@ -142,4 +144,6 @@ ERROR_REASON_NOT_PERMITTED: ErrorReason.ValueType  # 24
 """PERMISSION_DENIED: the caller's role does not allow the call."""
 ERROR_REASON_STALLED: ErrorReason.ValueType  # 25
 """DEADLINE_EXCEEDED: the client stopped taking what it had asked for."""
+ERROR_REASON_MISSING_EXTRA: ErrorReason.ValueType  # 26
+"""FAILED_PRECONDITION: the daemon lacks packages that only an extra of afmd brings."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
