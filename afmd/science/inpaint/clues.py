@@ -94,10 +94,9 @@ class _View:
         self.known = np.isfinite(measured)
         self.measured = np.where(self.known, measured, self.guessed)
         self.off = self.measured - self.guessed
-        whole, raw = flat.copy(), flat.copy()
+        whole = flat.copy()
         whole[at] = guess.filled.values
-        if not self.known.all():
-            raw[at[~self.known]] = whole[at[~self.known]]
+        raw = flat if self.known.all() else np.where(np.isfinite(flat), flat, whole)
         to = (at - cols * (row > 0), at + cols * (row < rows - 1), at - (col > 0), at + (col < cols - 1))
         self.around = np.stack([(raw[there] - middle) * scale for there in to])
         self.expected = np.stack([(whole[there] - middle) * scale for there in to])

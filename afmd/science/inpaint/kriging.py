@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from afmd.science.inpaint.canvas import TINY, Canvas
 from afmd.science.inpaint.covariance import Covariance, estimated
 from afmd.science.inpaint.gaps import Heights, Mask, Reach, reach
-from afmd.science.inpaint.places import Edges, Places, longest_lag, nearer_first, places
+from afmd.science.inpaint.places import DISTANCES, Edges, Places, longest_lag, nearer_first, places
 
-CHUNK = 1 << 16
+CHUNK = 1 << 12
 RESTS_ON_GUESSES = 0.05
 TRIAL_PIXELS = 3000
 MOVED = (0.382, 0.236)
@@ -63,8 +63,7 @@ class Kriged:
 def kriged(heights: Heights, mask: Mask) -> Kriged:
     """Predict every masked pixel of ``heights``, float32 (rows, cols) nm; some pixels are masked, not all."""
     trial = trial_holes(mask)
-    both = mask | trial
-    seen = reach(mask), reach(both)[:, trial[both]]
+    seen = reach(mask), _seen_from(trial, mask)
     canvas = Canvas(heights, mask)
     origin = canvas.origin(mask)
     canvas.prime(origin, seen[0])
@@ -89,6 +88,19 @@ def trial_holes(mask: Mask) -> Mask:
 
 _Again = tuple[NDArray[np.intp], NDArray[np.intp], Values]
 """Pixels to predict again, where the points lie that they rest on, and the weights of these."""
+
+
+def _seen_from(trial: Mask, mask: Mask) -> Reach:
+    """Return how far trial pixels are from data, which are what neither mask nor trial holds.
+
+    Lines further from any trial pixel than distances count are left out: for all that they tell, they are data.
+    """
+    lines = np.flatnonzero(trial.any(axis=1))
+    if lines.size == 0:
+        return reach(trial)
+    near = slice(max(lines[0] - DISTANCES[-1], 0), lines[-1] + DISTANCES[-1] + 1)
+    both = mask[near] | trial[near]
+    return reach(both)[:, trial[near][both]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
