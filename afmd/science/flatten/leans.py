@@ -1,0 +1,84 @@
+"""Lines that the instrument has levelled one by one: each leans as its features pulled it.
+
+NanoScope's line-by-line plane fit takes each line's own least-squares line off as it is recorded, features and all. It
+leaves a mark that no scan bears by chance, lines without any slope of their own, and shadows beside whatever stands on
+the ground.
+
+Rule: lines are turned back only where the mark is there, and the whole surface is tidier for it.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+
+from afmd.science.flatten.thinned import Floats, Thinned
+from afmd.science.robust import TINY, middle, shorth, tukey
+
+Doubles = NDArray[np.float64]
+
+MARK = 0.2
+"""Usual slope of the lines, as a share of what noise alone would give them, below which none of it is left."""
+MOST_LINES = 256
+TRIED = np.linspace(-1.5, 1.5, 13)
+"""Leans that are tried first, in units of each line's standard deviation, at its right end."""
+DENSEST = 0.4
+"""Share of a line that must lie level together: more than a flank holds, and less than the ground."""
+POOLED = 9
+"""Neighbouring lines that choose together: what stands on the ground is wider than a line."""
+TURNS = 5
+NARROWER = 0.6
+NARROWEST = 0.5
+"""Each turn looks this much closer, down to this share of the usual width."""
+SHARP = 3.0
+
+
+def bears_the_mark(heights: Floats) -> bool:
+    """True where lines have no slope of their own: (rows, cols) nm, as recorded."""
+    across = np.linspace(-1, 1, heights.shape[1], dtype=np.float32)
+    norm = float(across @ across)
+    own = heights[:: -(-len(heights) // MOST_LINES)]
+    own = own - own.mean(axis=1, dtype=np.float64)[:, None].astype(np.float32)
+    slope = np.abs(own @ across) / np.float32(norm)
+    by_chance = middle(np.sqrt(np.einsum("ij,ij->i", own, own) / np.float32(own.shape[1]))) / norm**0.5
+    return bool(by_chance > TINY and middle(slope) < MARK * by_chance)
+
+
+def leans(flat: Floats, frame: Thinned) -> Doubles:
+    """Return how far each line must be turned down at its right end, (lines,) nm, so that its ground lies level.
+
+    ``flat``: the frame's heights without what the lines have in common, nm.
+    """
+    across = frame.across.astype(np.float32)
+    rest = flat - shorth(flat, frame.votes)[:, None]
+    votes = np.maximum(frame.votes.sum(axis=1), TINY)
+    spread = np.sqrt((frame.votes * rest**2).sum(axis=1) / votes)
+    widths = np.array([_width(rest - (share * spread)[:, None] * across, frame.votes) for share in TRIED])
+    chosen = uniform_filter1d(np.log(widths + TINY), POOLED, axis=1, mode="nearest").argmin(axis=0)
+    width = widths[chosen, np.arange(len(rest))].astype(np.float64)
+    return _settled(rest, (TRIED[chosen] * spread).astype(np.float64), width, frame)
+
+
+def _width(rest: Floats, votes: Floats) -> Floats:
+    """Return how far from its mode each line's nearest pixels lie, nm."""
+    away = np.abs(rest - shorth(rest, votes)[:, None])
+    near = np.sort(np.where(votes > 0, away, np.float32(np.inf)), axis=1)
+    reach = near[np.arange(len(near)), (DENSEST * np.count_nonzero(votes, axis=1)).astype(np.intp)]
+    return np.asarray(np.where(np.isfinite(reach), reach, 0), dtype=np.float32)
+
+
+def _settled(rest: Floats, lean: Doubles, width: Doubles, frame: Thinned) -> Doubles:
+    """Return the leans of robust straight lines through the ground, from the first guess ``lean`` on."""
+    across = frame.across
+    basis = np.column_stack([np.ones_like(across), across])
+    start = shorth(rest - np.outer(lean, across).astype(np.float32), frame.votes)
+    found = np.column_stack([start, lean])
+    sigma = np.maximum(width, TINY)
+    least = NARROWEST * max(middle(sigma), TINY)
+    for _ in range(TURNS):
+        left = (rest - found @ basis.T).astype(np.float32)
+        weight = tukey((left / sigma[:, None]).astype(np.float32), sigma=1.0, cutoff=SHARP) * frame.votes
+        gram = (weight @ (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), 4)).reshape(-1, 2, 2)
+        pull = (weight * left) @ basis
+        found += np.linalg.solve(gram + 1e-3 * np.eye(2), pull[..., None])[..., 0]
+        sigma = np.maximum(sigma * NARROWER, least)
+    return found[:, 1]
