@@ -21,6 +21,8 @@ VERSION = "1"
 LEAST_RADIUS_PX = 1.25
 """A sharper tip is finer than the pixels: its shape is not in the picture."""
 ALLOWED_SIGMAS = 3.0
+PLACED_PX = 2
+"""How far a contact may lie from where it is put."""
 
 Plane = NDArray[np.float32]
 
@@ -113,19 +115,29 @@ def _solved(imaging: Imaging, bound: Bound, plan: TipPlan) -> _Found:
 
 
 def _by_network(imaging: Imaging, bound: Bound, network: TipNetwork | None) -> _Found:
-    """Return what the network says, held below the bound and to it where the tip touched, both within its noise."""
+    """Return what the network says, held below the bound, and to it inside of what was touched; both within the noise.
+
+    A contact is placed to within two pixels. At a wall that is the whole wall, so there the network has the last word.
+    """
     if network is None:
         raise ModelError("tip network", why="no weights for it are installed", mend="Use the method certainty")
     said, sigma = network.restored(
         imaging.heights, pixel_nm=imaging.pixel_nm, tip=imaging.tip, mask=imaging.mask if imaging.mask.any() else None
     )
     margin = np.float32(ALLOWED_SIGMAS) * bound.sigma
-    lowest = np.where(_touched(bound), bound.heights - margin, np.float32(-np.inf))
+    lowest = np.where(_inside(_touched(bound)), bound.heights - margin, np.float32(-np.inf))
     return _Found(np.clip(said, lowest, bound.heights + margin), sigma, TipMethod.NETWORK, network.backend)
 
 
 def _touched(bound: Bound) -> NDArray[np.bool_]:
     return np.asarray(bound.contact >= TOUCHED)
+
+
+def _inside(touched: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return what is touched together with all its neighbours up to ``PLACED_PX`` pixels away."""
+    side = 2 * PLACED_PX + 1
+    wide = np.pad(touched, PLACED_PX, mode="edge")
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(wide, (side, side)).all(axis=(2, 3)))
 
 
 def _left_alone(heights: Plane, tip: Tip | None, plan: TipPlan, reason: str) -> Deconvolved:

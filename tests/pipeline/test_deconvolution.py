@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fake_tip_network import FakeTipNetwork
+from scipy.ndimage import minimum_filter
 from tip_scenes import Scene, scene
 
 import afmd
@@ -178,7 +179,9 @@ def test_the_network_is_held_to_what_geometry_knows() -> None:
         found = freed(of, "network", network=FakeTipNetwork(of.surface + lift))
         assert found.method is TipMethod.NETWORK
         assert (found.surface <= bound.surface + HELD_NM).all()
-        np.testing.assert_allclose(found.surface[found.touched], bound.surface[found.touched], atol=HELD_NM)
+        inside = minimum_filter(found.touched, 5)
+        assert inside.sum() > 100
+        np.testing.assert_allclose(found.surface[inside], bound.surface[inside], atol=HELD_NM)
     assert (found.surface[~found.touched] < bound.surface[~found.touched] - 10).all()
 
 
