@@ -29,12 +29,9 @@ is *imaged* comes out as published.
 
 def write(found: dict, file: Path) -> None:
     """Write the whole page."""
-    from afmd.inference import load_manifest
-
-    model = load_manifest().model("tip")
     rows = found["rows"]
     parts = [
-        HEAD.format(frames=found["frames"], weights=f"{model.file.name} {model.sha256[:12]}…"),
+        HEAD.format(frames=found["frames"], weights=found["weights"]),
         areas(rows), wide(rows), roughness(rows), spoilt(rows), radii(rows), sureness(rows), unknown(found["unknown"]),
         speed(found["speed"]),
     ]  # fmt: skip

@@ -10,7 +10,7 @@ from ``runs/`` where ``python -m afmd.training train tip --preset tip-published-
 import argparse
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -20,6 +20,7 @@ import tip_pictures
 
 from afmd.domain.tip import Tip
 from afmd.errors import AfmdError
+from afmd.inference import load_manifest
 from afmd.inference.deconvolution import network_deconvolver
 from afmd.science.tip import erode, kernel
 from afmd.science.tip.planes import RECIPE, tip_view
@@ -62,7 +63,14 @@ def main() -> None:
     asked = parser.parse_args()
     methods = all_methods(asked.weights)
     rows = [row for case in cases() for row in judged(case, methods, asked.frames)]
-    found = {"rows": rows, "unknown": unknown_tip(asked.frames), "speed": speed(methods), "frames": asked.frames}
+    found = {
+        "rows": rows,
+        "unknown": unknown_tip(methods, asked.frames),
+        "speed": speed(methods),
+        "frames": asked.frames,
+    }
+    model = load_manifest(asked.weights).model("tip")
+    found["weights"] = f"{model.file.name} {model.sha256[:12]}…"
     if asked.json:
         asked.json.write_text(json.dumps(found))
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -97,22 +105,22 @@ def judged(case: Case, methods: dict[str, Method], count: int) -> Iterator[dict]
     shown = {"imaged", "erosion", "network"} if case.side > 128 else set(methods)
     for one in frames(case, count):
         truth = {"kind": case.kind, "side": case.side, "radius": case.radius_nm, "condition": case.condition}
-        for name in shown:
+        bodies = None if one.kind == "fractal" else tipscores.particles(one.surface, margin_px=20)
+        for name in sorted(shown):
             surface, sigma = methods[name](one)
-            yield truth | {"method": name, "seed": one.seed} | figures(one, surface, sigma)
+            yield truth | {"method": name, "seed": one.seed} | figures(one, surface, sigma, bodies)
     print(case, flush=True)
 
 
-def figures(one: Pair, surface: Heights, sigma: Heights | None) -> dict:
+def figures(one: Pair, surface: Heights, sigma: Heights | None, bodies: tipscores.Particles | None) -> dict:
     """Return every figure of one frame."""
     found = {"height_nm": float(np.abs(surface - one.surface).mean())}
-    if one.kind == "fractal":
+    if bodies is None:
         found |= {
             "ra": tipscores.mean_roughness(surface), "ra_true": tipscores.mean_roughness(one.surface),
             "contour_nm": tipscores.contour_distance(surface, one.surface, levels_nm=LEVELS_NM, pixel_nm=1.0),
         }  # fmt: skip
     else:
-        bodies = tipscores.particles(one.surface, margin_px=20)
         for name, share in (("half", tipscores.HALF), ("tenth", tipscores.TENTH)):
             found[name] = tipscores.area_errors(surface, one.surface, bodies, share=share).tolist()
             found[f"{name}_px"] = tipscores.areas(surface, bodies, share=share).tolist()
@@ -185,20 +193,18 @@ def published(name: str) -> Method:
     return answer
 
 
-def unknown_tip(count: int) -> list[dict]:
+def unknown_tip(methods: dict[str, Method], count: int) -> list[dict]:
     """Return the figures of a tip that is first estimated from the image itself, where afmd can do that."""
     import afmd
 
     if not hasattr(afmd, "estimate_tip"):
         return []
-    network = network_deconvolver(look=tip_view, recipe=RECIPE)
     rows = []
     for case in (Case(kind, noise_nm=noise) for kind in BODIES for noise in (0.0, 0.3)):
         for one in frames(case, count):
             try:
-                tip = afmd.estimate_tip(one.image, pixel_nm=one.pixel_nm)
-                tip = getattr(tip, "tip", tip)
-                surface, _ = network.restored(one.image, pixel_nm=one.pixel_nm, tip=tip)
+                tip = afmd.estimate_tip(one.image, pixel_nm=one.pixel_nm).tip
+                surface, _ = methods["network"](replace(one, tip=tip))
             except AfmdError as e:
                 rows.append({"kind": case.kind, "condition": case.condition, "refused": str(e)})
                 continue

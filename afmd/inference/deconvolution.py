@@ -20,6 +20,8 @@ from afmd.inference.tiling import tiled
 
 ANSWERS = ("depth", "spread")
 DEPTH, SPREAD = range(len(ANSWERS))
+QUIET: Final = 2.5e-4
+"""Noise in units of the tip up to which a picture counts as free of it: simulated, or long averaged."""
 ALLOWED_NOISE: Final = 3.0
 """Standard deviations of the noise by which the surface may lie above the erosion, which noise pulls down."""
 LEAST_RADIUS_PX: Final = 0.8
@@ -72,8 +74,8 @@ class NetworkDeconvolver:
     """Removes the shape of a known tip (port ``TipNetwork``)."""
 
     def __init__(self, model: Model, *, look: Look, threads: int = 1) -> None:
-        if model.role != "tip" or model.classes != ANSWERS or len(model.temperature) != 1 or model.temperature[0] <= 0:
-            why = f"it is a {model.role} that gives {', '.join(model.classes)}"
+        if model.role != "tip" or model.classes != ANSWERS or len(model.temperature) != 2:
+            why = f"it is a {model.role} of {', '.join(model.classes)} with {len(model.temperature)} temperatures"
             raise ModelError(f"weights {model.file}", why=why, mend=FETCH)
         self._model = model
         self._look = look
@@ -97,7 +99,8 @@ class NetworkDeconvolver:
         view = self._look(heights, pixel_nm=pixel_nm, tip=tip, mask=mask)
         depth, spread = answered(view.planes, self._session, stride=view.stride)
         surface = view.bound - np.maximum(np.float32(view.unit_nm) * depth, np.float32(-ALLOWED_NOISE * view.noise_nm))
-        sigma = np.exp(spread) * np.float32(self._model.temperature[0] * view.unit_nm)
+        factor = self._model.temperature[int(view.noise_nm > QUIET * view.unit_nm)]
+        sigma = np.exp(spread) * np.float32(factor * view.unit_nm)
         return surface, sigma
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from afmd.errors import ModelError
-from afmd.inference.deconvolution import ANSWERS
+from afmd.inference.deconvolution import ALLOWED_NOISE, ANSWERS, QUIET
 from afmd.inference.manifest import MANIFEST
 from afmd.inference.tiling import LARGEST_SIDE, OVERLAP
 from afmd.science.tip import planes
@@ -48,7 +48,7 @@ def seal_tip(
     entry: dict[str, Any] = {
         "name": configuration.name, "file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "bytes": file.stat().st_size, "opset": OPSET, "recipe": planes.RECIPE, "inputs": list(planes.NAMES),
-        "classes": list(ANSWERS), "temperature": [round(spread_factor(net, validation), 4)], "licence": LICENCE,
+        "classes": list(ANSWERS), "temperature": list(spread_factors(net, validation)), "licence": LICENCE,
         "tile": [LARGEST_SIDE, LARGEST_SIDE, OVERLAP], "parity": proven(net, file, images),
         "parity_scans": len(images), "training": _history(configuration, run, command),
     }  # fmt: skip
@@ -69,19 +69,23 @@ def export_tip(net: nn.Module, file: Path, *, sample: NDArray[np.float32]) -> No
 
 
 @torch.no_grad()
-def spread_factor(net: nn.Module, validation: Sequence[PairEntry]) -> float:
+def spread_factors(net: nn.Module, validation: Sequence[PairEntry]) -> tuple[float, float]:
     """Return what turns the network's mean error into a standard deviation whose 90 % interval covers nine in ten.
 
-    Every validation pair has the same say, whatever its kind.
+    One factor for pictures without noise and one for those with: the one that is right for the middle one of all pairs.
     """
-    ratios = []
-    rng = np.random.default_rng(0)
+    ratios: tuple[list[float], list[float]] = ([], [])
     for entry in validation:
-        image, answer = whole_pair(open_pair(entry))
+        made = open_pair(entry)
+        image, answer = whole_pair(made)
         depth, spread = net(torch.from_numpy(image)[None])[0].numpy()
-        ratio = (np.abs(depth - answer[0]) / (NORMAL_90 * np.exp(spread))).ravel()
-        ratios.append(rng.choice(ratio, 4000))
-    return float(np.quantile(np.concatenate(ratios), WANTED))
+        noise = image[planes.NOISE].flat[0] ** 2 / 10
+        error = np.abs(np.maximum(depth, -ALLOWED_NOISE * noise) - answer[0])
+        ratio = (error / (NORMAL_90 * np.exp(spread))).ravel()
+        ratios[int(noise > QUIET)].append(float(np.quantile(ratio, WANTED)))
+    everything = [*ratios[0], *ratios[1]]
+    clean, noisy = (float(np.median(own or everything)) for own in ratios)
+    return round(clean, 4), round(noisy, 4)
 
 
 def _even(image: NDArray[np.float32]) -> NDArray[np.float32]:

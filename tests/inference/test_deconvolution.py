@@ -1,6 +1,7 @@
 """The tip's network as the daemon runs it: bounds, scale, tiles, and weights that are refused."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ file = "tip.onnx"
 sha256 = "{sha256}"
 recipe = {recipe}
 classes = ["depth", "spread"]
-temperature = 1.4
+temperature = [0.7, 1.4]
 """
 
 
@@ -143,5 +144,36 @@ def test_a_model_of_another_role_is_refused(folder):
         temperature=(1.0,),
     )  # fmt: skip
 
-    with pytest.raises(ModelError, match="it is a segmenter"):
+    with pytest.raises(ModelError, match="it is a segmenter of artifact"):
         NetworkDeconvolver(model, look=tip_view)
+
+
+@pytest.fixture(scope="module")
+def own() -> NetworkDeconvolver:
+    return network_deconvolver(look=tip_view, recipe=RECIPE)
+
+
+@pytest.mark.parametrize("kind", ["domes", "cuboids", "misc", "fractal"])
+@pytest.mark.parametrize("noise_nm", [0.0, 0.3])
+def test_what_afmd_ships_is_nearer_the_truth_than_the_erosion(own, kind, noise_nm):
+    made = pair(10_500_000, recipe=paper_b(kind, noise_nm=noise_nm))
+
+    surface, sigma = own.restored(made.image, pixel_nm=made.pixel_nm, tip=made.tip)
+
+    bound = erode(made.image, kernel(made.tip, pixel_nm=made.pixel_nm, relief_nm=float(np.ptp(made.image))))
+    error, before = (float(np.abs(heights - made.surface).mean()) for heights in (surface, bound))
+    assert error < 0.7 * before
+    untouched = bound - made.surface > 3 * noise_nm + 0.5
+    assert sigma[untouched].mean() > 2 * sigma[~untouched].mean()
+
+
+def test_what_afmd_ships_leaves_no_seam_between_tiles(own):
+    made = pair(10_500_001, recipe=replace(paper_b("fractal"), shape=(96, 704)))
+
+    tiled, _ = own.restored(made.image, pixel_nm=made.pixel_nm, tip=made.tip)
+    whole, _ = own.restored(made.image[:, 100:604].copy(), pixel_nm=made.pixel_nm, tip=made.tip)
+
+    # both lines of tiles begin elsewhere; far from the shorter picture's own edges they must agree
+    away = np.abs(tiled[:, 200:504] - whole[:, 100:404])
+    assert away.max() < 0.1 * float(np.ptp(made.surface))
+    assert away.mean() < 0.01 * float(np.ptp(made.surface))
