@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.tip import Tip, TipEstimate
-from afmd.science.tip.evidence import against, crossing
+from afmd.science.tip.evidence import against, crossing, rough_crossing
 from afmd.science.tip.flanks import half_angle_deg, sharpest_deg
 from afmd.science.tip.roundness import only_round
 from afmd.science.tip.workpiece import Workpiece, prepared, windows
@@ -28,7 +28,7 @@ MOST_SPREAD = 0.3
 ROUNDS = 3
 FLOOD_PX, FLOOD_RADII = 24.0, 2.2
 """How deep below the highest heights is looked, at first and then closely."""
-AROUND = np.array([0.7, 0.85, 1.0, 1.15, 1.35, 1.6, 1.9, 2.2])
+AROUND = np.array([0.5, 0.7, 0.85, 1.0, 1.15, 1.35, 1.6, 1.9, 2.2])
 FOLDS = 16
 OWN_SHARE, OWN_PIXELS = 0.02, 0.15
 """What the method itself adds to the spread, as a share of the radius and in pixels: its error without noise."""
@@ -102,7 +102,7 @@ def _sight(whole: Workpiece, *, finest: bool) -> _Sight | None:
         if len(seen) > 4 and seen[-1].mean() > 0.15 and seen[-3].mean() > 0.03:
             break
     tiles, radii = np.array(seen), radii[: len(seen)]
-    radius = crossing(radii, tiles.mean(axis=1), pitch_nm=pitch)
+    radius = rough_crossing(radii, tiles.mean(axis=1))
     if not np.isfinite(radius):
         return None
     beyond = np.array([np.interp(np.log(1.5 * radius), np.log(radii), tile) for tile in tiles.T])

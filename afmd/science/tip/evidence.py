@@ -22,6 +22,8 @@ FULL = 0.1
 """A pixel speaks with full voice where it lies this many radii above the opening; a spike says no more than that."""
 GRID_SLACK = 0.4
 """How far between-pixel contacts lift a picture above its opening, in pitch² / radius."""
+LEAST_AHEAD = 0.25
+"""Evidence ahead counts as no less than this share of the largest: what creeps up from nothing is no onset."""
 NOTHING = 5e-3
 """Mean evidence of a frame below which there is none."""
 BURIED = np.float32(-1e9)
@@ -50,13 +52,14 @@ def evidence(piece: Workpiece, tip: Tip, *, blur_px: float, seed: int = 0) -> ND
 def crossing(radii: NDArray[np.float64], means: NDArray[np.float64], *, pitch_nm: float) -> float:
     """Return the radius at which evidence sets in, or NaN where it does not within ``radii`` (rising).
 
-    That is where it has reached a small share of what it is at one and a half times the radius: the share does not
-    depend on how many features there are, nor on how sharp a picture is. Of several such places the largest counts.
+    Evidence counts from what there is at the least of them. It sets in where it has reached a small share of what it is
+    at one and a half times the radius: the share does not depend on how many features there are, nor on how sharp a
+    picture is. Of several such places the largest counts.
     """
-    log = np.log(radii)
+    log, means = np.log(radii), means - means[0]
     ahead = np.interp(log + np.log(AHEAD), log, means)
     inside = int(np.count_nonzero(log + np.log(AHEAD) <= log[-1] + 1e-6))
-    share = means / np.maximum(ahead, max(0.1 * float(means.max()), NOTHING))
+    share = means / np.maximum(ahead, max(LEAST_AHEAD * float(means.max()), NOTHING))
     over = (share - _share_at_onset(radii / pitch_nm))[:inside]
     steps = np.flatnonzero((over[:-1] < 0) & (over[1:] >= 0))
     if not steps.size:
@@ -64,6 +67,17 @@ def crossing(radii: NDArray[np.float64], means: NDArray[np.float64], *, pitch_nm
     i = int(steps[-1])
     part = over[i] / (over[i] - over[i + 1])
     return float(np.exp(log[i] + part * (log[i + 1] - log[i])))
+
+
+def rough_crossing(radii: NDArray[np.float64], means: NDArray[np.float64]) -> float:
+    """Return the radius at which evidence last rises through a tenth of its largest, or NaN where there is none."""
+    level = 0.1 * float(means.max())
+    steps = np.flatnonzero((means[:-1] < level) & (means[1:] >= level))
+    if level < NOTHING / 10 or not steps.size:
+        return float("nan")
+    i = int(steps[-1])
+    part = (level - means[i]) / (means[i + 1] - means[i])
+    return float(radii[i] * (radii[i + 1] / radii[i]) ** part)
 
 
 def _share_at_onset(radius_px: NDArray[np.float64]) -> NDArray[np.float64]:
