@@ -33,6 +33,9 @@ SHAPES = (
 """Of the network's arrays: the range of the scan's clues in training, then weights and biases of each layer."""
 NARROWEST, WIDEST = -4.0, 3.0
 """Bounds of the logarithm of the half interval over the doubt."""
+UNLIKE = 1.15
+"""So much wider are intervals made, because no scan is quite like those of training: on surfaces and in ranges that
+training never drew, 90 % intervals as learnt covered 80 to 86 % of the truth, by distance to data."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,4 +92,4 @@ def _mixed(out: NDArray[np.float32], candidates: NDArray[np.float32], doubt: Val
     mean = np.einsum("kn,kn->n", weights, candidates)
     spread = np.einsum("kn,kn->n", weights, np.square(candidates - mean))
     half = np.exp(np.clip(out[CANDIDATES + 1], NARROWEST, WIDEST)) * np.sqrt(np.square(doubt) + spread)
-    return mean + np.float32(FURTHEST) * doubt * np.tanh(out[CANDIDATES]), half / np.float32(COVERED_SIGMAS)
+    return mean + np.float32(FURTHEST) * doubt * np.tanh(out[CANDIDATES]), half * np.float32(UNLIKE / COVERED_SIGMAS)
