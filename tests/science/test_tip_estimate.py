@@ -117,3 +117,15 @@ def test_the_tip_that_is_told_carries_its_spread() -> None:
     tip = told(scene(noise_nm=0.3)).tip
 
     assert 0 < tip.radius_sigma_nm < 0.2 * tip.radius_nm
+
+
+def test_rough_ground_finer_than_the_pixels_is_not_taken_for_the_tip() -> None:
+    fine = scene("rough", radius_nm=3.0, side=400).image
+
+    assert "coarse" in silent(fine[::4, ::4], pixel_nm=4.0).reason
+
+
+def test_a_smooth_sample_is_not_taken_for_a_giant_tip() -> None:
+    of = scene("blocks", noise_nm=0.1)
+
+    assert "sample's own" in silent(10 * of.image, pixel_nm=10.0).reason

@@ -18,7 +18,10 @@ from afmd.science.tip.workpiece import Workpiece, prepared, windows
 
 LEAST_SIDE_PX = 24
 LEAST_RADIUS_PX = 1.5
-COARSEST_RADIUS_PX = 3.0
+COARSEST_RADIUS_PX = 4.3
+"""On coarser grids any surface looks as if a tip of three to four pixels had taken it."""
+BLUNTEST_NM = 60.0
+"""Smooth samples are commoner than tips more blunt than this."""
 MOST_RADIUS_PX = 26.0
 BEST_RADIUS_PX = 14.0
 """A tip that is larger on the grid is looked at on a coarser one, where noise is less."""
@@ -51,11 +54,21 @@ def estimated(
         return _untold("its features do not agree on one radius")
     spread = float(np.hypot(spread, OWN_SHARE * radius + OWN_PIXELS * sight.pitch))
     at_most = radius + 2 * spread
-    if radius < COARSEST_RADIUS_PX * max(pixel_nm):
-        return _untold(f"its pixels of {max(pixel_nm):.3g} nm are too coarse to show the apex", at_most=at_most)
-    if only_round(sight.pieces[0].flooded(FLOOD_RADII * radius), Tip(radius, sight.sharpest_deg)):
-        return _untold("only round summits betray it, whose own radius adds to the tip's", at_most=at_most)
+    objection = _objection(sight, radius, max(pixel_nm))
+    if objection:
+        return _untold(objection, at_most=at_most)
     return TipEstimate(radius, spread, half_angle_deg(sight.whole), at_most_nm=at_most)
+
+
+def _objection(sight: "_Sight", radius: float, coarser_nm: float) -> str:
+    """Return why the radius is no more than an upper bound, or nothing."""
+    if radius < COARSEST_RADIUS_PX * coarser_nm:
+        return f"its pixels of {coarser_nm:.3g} nm are too coarse to show the apex"
+    if radius > BLUNTEST_NM:
+        return f"what looks like a tip of {radius:.0f} nm is more likely the sample's own shape"
+    if only_round(sight.pieces[0].flooded(FLOOD_RADII * radius), Tip(radius, sight.sharpest_deg)):
+        return "only round summits betray it, whose own radius adds to the tip's"
+    return ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +145,8 @@ def _looked_at_closely(sight: _Sight) -> tuple[float, float]:
 def _jackknife(radii: NDArray[np.float64], tiles: NDArray[np.float64], *, pitch_nm: float) -> float:
     count = tiles.shape[1]
     folds = min(FOLDS, count)
+    if folds < 2:
+        return float("inf")
     left_out = [np.delete(tiles, np.arange(k, count, folds), axis=1).mean(axis=1) for k in range(folds)]
     radius = np.array([crossing(radii, means, pitch_nm=pitch_nm) for means in left_out])
     radius = radius[np.isfinite(radius)]
