@@ -157,9 +157,11 @@ def examine_metrics(own: settings.Settings) -> str:
 
 
 def examine_models(own: settings.Settings) -> str:
-    """Load whoever is to classify and segment, and name them. Raises ``ModelError``."""
+    """Load whoever is to classify, segment and remove the tip, and name them. Raises ``ModelError``."""
     found = backends(own.models)
-    return "; ".join((f"{found.classifier.backend}, {found.segmenter.backend}", *found.remarks))
+    tip = tip_plan(own.deconvolution, own.models)
+    removal = () if tip is None else (f"tip by {tip.network.backend if tip.network else tip.method}",)
+    return "; ".join((f"{found.classifier.backend}, {found.segmenter.backend}", *removal, *found.remarks))
 
 
 class _Assembly:
