@@ -59,6 +59,7 @@ LEVELLING = {
 }
 TRUE_MASKS = "best, true masks"
 UNTOUCHED = "raw"
+EXACT = "scanner exactly taken off"
 Plane = np.ndarray
 
 
@@ -132,7 +133,7 @@ def add_levelling(found: Found, case: Case, backends: compose.Backends, other: d
     seen, masks = segmented(case.one.scan, params=Params(), segmenter=backends.segmenter)
     nothing = np.zeros_like(masks.grown)
     grounds = {"best": ground_of(masks.grown, excluded=nothing, feature=seen.feature, params=Params())}
-    flats = {UNTOUCHED: heights}
+    flats = {UNTOUCHED: heights, EXACT: heights - case.one.background}
     for name, params in LEVELLING.items():
         flats[name] = levelled(heights, grounds.get(name, ~masks.grown), pitch, params)
     substrate = ground_of(case.one.artifact, excluded=nothing, feature=case.one.feature, params=Params())

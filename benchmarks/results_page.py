@@ -29,11 +29,12 @@ def page(found: "Found", pictures: str) -> str:
 
 
 def _head(found: "Found") -> str:
-    absent = " ".join(f"Not here: {one}." for one in found.absent)
+    absent = "".join(f" Not here: {one}." for one in found.absent)
     kinds = sum(fault is not None for fault in FAULTS)
+    peers = " --peers PYTHON" if any(name.startswith("TopoStats") for name in found.levelling) else ""
     return f"""# Results
 
-Made by `python benchmarks/results.py --scans {found.scans}`, in {found.wall_s / 60:.0f} minutes. {absent}
+Made by `python benchmarks/results.py --scans {found.scans}{peers}`, in {found.wall_s / 60:.0f} minutes.{absent}
 
 {found.scans} simulated scans of 256 × 256 pixels: {len(SURFACES)} kinds of surface ({", ".join(SURFACES)}),
 each with {kinds} kinds of artefact in turn and good scans between, over the whole ranges of the virtual microscope.

@@ -12,11 +12,13 @@ from afmd.twin.gallery import plane_levelled
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from PIL import Image
 from results_scans import Case, cases
 
 REAL = ("5.011", "di-6.di", "full_multiple_images.txt", "di-4.di", "old_bruker.002")
 SIMULATED = (6, 9, 14, 19, 31)
-SIZE_IN, DPI = 2.4, 110
+SIZE_IN, DPI = 2.4, 100
+COLOURS = 256
 SPOILT = (0.16, 0.55, 0.75, 0.75)
 """Red, green, blue and strength of the mask."""
 INK = "#40362c"
@@ -70,3 +72,4 @@ def _draw(
     figure.subplots_adjust(0.04, 0.005, 0.995, 0.955, 0.03, 0.03)
     figure.savefig(out, dpi=DPI)
     plt.close(figure)
+    Image.open(out).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(out, optimize=True)
