@@ -124,22 +124,20 @@ def _sight(whole: Workpiece, *, finest: bool) -> _Sight | None:
 
 
 def _looked_at_closely(sight: _Sight) -> tuple[float, float]:
-    """Return radius and its standard deviation: a jackknife over the tiles."""
-    radius, spread = sight.radius, float("inf")
+    """Return radius and its standard deviation, a jackknife over the tiles; or NaN where no onset is found.
+
+    One look around the rough radius is enough; a second one around its result would creep down on rough ground.
+    """
+    radius = sight.radius
     for _ in range(ROUNDS):
-        radii = radius * AROUND
+        radii, blur = radius * AROUND, _blur_px(sight.whole, radius)
         pieces = [piece.flooded(FLOOD_RADII * radius) for piece in sight.pieces]
-        blur = _blur_px(sight.whole, radius)
         tiles = np.array([against(pieces, float(r), half_angle_deg=sight.sharpest_deg, blur_px=blur) for r in radii])
         found = crossing(radii, tiles.mean(axis=1), pitch_nm=sight.pitch)
-        if not np.isfinite(found):
-            radius *= 1.2
-            continue
-        moved, radius = abs(np.log(found / radius)), found
-        spread = _jackknife(radii, tiles, pitch_nm=sight.pitch)
-        if moved < 0.12:
-            break
-    return radius, spread if np.isfinite(spread) else float("inf")
+        if np.isfinite(found):
+            return found, _jackknife(radii, tiles, pitch_nm=sight.pitch)
+        radius *= 1.2
+    return float("nan"), float("inf")
 
 
 def _jackknife(radii: NDArray[np.float64], tiles: NDArray[np.float64], *, pitch_nm: float) -> float:
