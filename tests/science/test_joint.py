@@ -221,3 +221,12 @@ def test_on_simulated_scans_the_background_is_nearer_than_by_paper_and_by_polyno
             errors[name].append(np.std(found.background - scan.background) / relief)
 
     assert np.mean(errors["joint"]) < 0.8 * min(np.mean(errors["published"]), np.mean(errors["poly"]))
+
+
+def test_particles_that_stand_so_close_that_no_ground_shows_in_many_lines_do_not_sink():
+    recipe = twin.Recipe(surfaces=(("primitives", 1.0),), stream=5).all_good()
+    one = twin.simulate(3_000_553, shape=(256, 256), recipe=recipe)
+
+    error = level(one.scan.heights, pixel_nm=one.scan.pixel_nm).heights - one.imaged
+
+    assert np.std(error) < 0.04 * np.ptp(one.imaged)

@@ -1,4 +1,4 @@
-"""Two first guesses of the scanner, and which of them leaves the tidier surface.
+"""First guesses of the scanner, and which of them leaves the tidier surface.
 
 The plateau guess is right wherever there is flat ground, and sees nothing but slopes on a rough film; the plain guess,
 medians of lines and columns, is right on a rough film, and tilts terraces and sinks under crowds of particles.
@@ -16,12 +16,14 @@ from afmd.science.flatten.plateaus import plateau_guess
 from afmd.science.flatten.scanner import Scanner, powers
 from afmd.science.flatten.substrate import MOST_PIXELS, Substrate, find_substrate, span_of
 from afmd.science.flatten.thinned import Floats, Thinned
-from afmd.science.robust import TINY, line_median
+from afmd.science.robust import TINY, line_median, line_quantile
 
 Doubles = NDArray[np.float64]
 
 LAG_PX = 6
 NARROWER = 0.9
+LOWEST = 0.05
+"""Share of a line that is ground even where features stand close."""
 IN_DOUBT = 0.2
 """Where both leave the same several levels and nearly the same disorder, the plateau guess is taken."""
 
@@ -49,6 +51,22 @@ def plain_guess(frame: Thinned, basis: Doubles) -> Scanner:
     scanner = Scanner(shape, np.zeros(len(frame.rows)))
     scanner = scanner.plus(np.zeros(len(shape)), _known_medians(scanner.off(frame), trusted), 0.0)
     return scanner._replace(twist=_twist(scanner.off(frame), frame))
+
+
+def low_guess(frame: Thinned, basis: Doubles) -> Scanner:
+    """Return a scanner under which every line and column has its lowest heights on one level.
+
+    Right where features stand so close that most of a line lies on them; wrong wherever there is more to see.
+    """
+    trusted = None if frame.votes.all() else frame.votes > 0
+    lines = np.nan_to_num(line_quantile(frame.heights, trusted, LOWEST))
+    rest = np.ascontiguousarray((frame.heights - lines[:, None].astype(np.float32)).T)
+    columns = line_quantile(rest, None if trusted is None else np.ascontiguousarray(trusted.T), LOWEST)
+    known = np.isfinite(columns)
+    design = np.column_stack([np.ones(np.count_nonzero(known)), basis[known]])
+    shape = np.asarray(np.linalg.lstsq(design, columns[known], rcond=1e-6)[0][1:], dtype=np.float64)
+    scanner = Scanner(shape, np.zeros(len(frame.rows)))
+    return scanner._replace(offsets=np.nan_to_num(line_quantile(scanner.off(frame), trusted, LOWEST)))
 
 
 def _twist(rest: Floats, frame: Thinned) -> float:

@@ -30,7 +30,7 @@ ORDER = 3
 """Powers of the smooth bend that a profile may have besides its wave."""
 DENSEST = 0.15
 """Share of a column that tells where its ground is; features may cover most of it."""
-STANDS_OUT, ALONE = 0.5, 0.75
+STANDS_OUT, ALONE = 0.5, 0.8
 """Least share of the profile's variance that a wave must explain: to be looked at, and without a gain to prove it."""
 MOST_RELIEF, LOW = 0.5, 0.15
 """Greatest amplitude as a share of the relief, likewise."""
