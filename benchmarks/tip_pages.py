@@ -162,7 +162,7 @@ def unknown(rows: Sequence[dict]) -> str:
 def speed(found: dict[str, float]) -> str:
     """How long it takes."""
     lines = "\n".join(f"| {name} | {value:.0f} ms |" for name, value in found.items())
-    return f"## Speed\n\nA 512 × 512 frame on one thread, the fastest of five runs.\n\n| | |\n|---|---:|\n{lines}\n"
+    return f"## Speed\n\nProcessor time of a 512 × 512 frame, the least of five runs.\n\n| | |\n|---|---:|\n{lines}\n"
 
 
 def _areas(rows: Sequence[dict]) -> str:

@@ -65,10 +65,17 @@ class Manifest:
     models: Mapping[Role, Model]
 
     def model(self, role: Role) -> Model:
-        """Return the model of a role. Raises ``ModelError`` where the manifest has none."""
+        """Return the model of a role. Raises ``ModelError`` where the manifest has none, or one for other planes.
+
+        What planes a tip's network wants is for its opener to check, who knows them.
+        """
         if role not in self.models:
             raise ModelError(f"weights {self.folder}", why=f"{MANIFEST} names no {role}", mend=FETCH)
-        return self.models[role]
+        model = self.models[role]
+        if role != "tip" and model.recipe != planes.RECIPE:
+            why = f"it wants planes of recipe {model.recipe}, and this afmd makes {planes.RECIPE}"
+            raise ModelError(f"weights {self.folder}, {role}", why=why, mend="Take weights and afmd of one version")
+        return model
 
 
 def weights_folder() -> Path:
@@ -99,9 +106,6 @@ def _model(role: Role, entry: Mapping[str, Any], manifest: Path) -> Model:
     missing = [key for key in needed if key not in entry]
     if missing:
         raise ModelError(f"weights {manifest}, {role}", why=f"{', '.join(missing)} missing", mend=FETCH)
-    if role != "tip" and entry["recipe"] != planes.RECIPE:  # who opens a tip's network knows the tip's planes
-        why = f"it wants planes of recipe {entry['recipe']}, and this afmd makes {planes.RECIPE}"
-        raise ModelError(f"weights {manifest}, {role}", why=why, mend="Take weights and afmd of one version")
     return Model(
         role=role, name=str(entry["name"]), file=manifest.parent / str(entry["file"]), sha256=str(entry["sha256"]),
         recipe=int(entry["recipe"]), classes=tuple(entry["classes"]), temperature=_numbers(entry["temperature"]),

@@ -70,11 +70,14 @@ class TipNet(_Table):
     kind: Literal["conditioned", "published-mse", "published-mae"] = "conditioned"
     widths: tuple[Count, ...] = (32, 40, 48, 48)
     crop: Count = 128
-    pairs: Literal["training", "paper_b"] = "training"
+    pairs: Literal["training", "spoilt", "paper_b"] = "training"
     low: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the errors at the feet of features, beside those of all heights."""
     rough: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the error of a crop's mean roughness, which the most likely surface is too smooth for."""
+    kept: Share = 0.0
+    """Share of the weights that the stage began from in what is sealed (Wortsman et al., CVPR 2022): what was learned
+    before is not forgotten for what came last."""
 
 
 class Optimiser(_Table):

@@ -1,7 +1,7 @@
 """Which pairs are drawn. Rule: a recipe is frozen; two people with one recipe and one seed hold one pair."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from afmd.domain.tip import Tip
@@ -55,3 +55,5 @@ TRAINING = PairRecipe(
     kinds=MappingProxyType({kind: _WEIGHTS.get(kind, 1.0) for kind in KINDS}), shape=(144, 144), pixel_nm=(0.3, 5.0),
     clean=0.4, lines=0.15, edges=0.15, tails=0.07, published=0.65, finer=0.3, uneven=0.2,
 )  # fmt: skip
+SPOILT = replace(TRAINING, lines=0.35, edges=0.5, tails=0.1, published=0.8)
+"""As `TRAINING`, most of it with faults: what a network learns last."""
