@@ -110,7 +110,7 @@ def _history(configuration: Training, run: Path, command: str) -> dict[str, Any]
         "seed": configuration.seed,
         "steps": best["step"],
         "pairs": configuration.corpus.training,
-        "data": "afmd.twin.pairs.TRAINING, seeds from 0; validation from 5000000",
+        "data": f"afmd.twin.pairs.{configuration.tip.pairs.upper()}, seeds from 0; validation from 5000000",
         "configuration": configuration.model_dump_json(),
         "validation": {k: round(v, 4) for k, v in best.items() if k not in {"step", "loss", "rate", "seconds"}},
     }
