@@ -20,13 +20,13 @@ HEAD = """# Tip deconvolution: results
 Made by one command, `OMP_NUM_THREADS=1 python benchmarks/tip_results.py --frames {frames}`, from weights
 `{weights}`. Virtual data as in paper B (Bonagiri, Wang, Zhou and Zhang, *Precise Surface Profiling at the Nanoscale
 Enabled by Deep Learning*): domes, cuboids, prisms and cylinders 16–20 nm wide and 14–22 nm high, and fractal surfaces
-of 5 nm rms, under a cone of 22° with a spherical apex of 10 nm, at 1 nm pixels; {frames} frames of each kind and side, on seeds that no training draws. The tip is known to every method
-unless said otherwise. The paper states neither heights, angle, pitch nor fractal exponent; they are chosen so that what
-is *imaged* comes out as published.
+of 5 nm rms, under a cone of 22° with a spherical apex of 10 nm, at 1 nm pixels; {frames} frames of each kind and side,
+on seeds that no training draws. The tip is known to every method unless said otherwise. The paper states neither
+heights, angle, pitch nor fractal exponent; they are chosen so that what is *imaged* comes out as published.
 
 The encoder-decoders are of paper B's kind (raw heights in nm, nothing normalised, this one tip), one network for all
 kinds, taught for 1500 steps of 8 clean frames by the presets `tip-published-mse` and `tip-published-mae`; the paper's
-own layer sizes stand in a supplement that was not at hand. afmd's network is one for all kinds, all tips and all pitches.
+own layer sizes stand in a supplement that was not at hand. afmd's network is one for all kinds, tips and pitches.
 
 """
 
