@@ -5,32 +5,38 @@ tilt, and none is ever shrunk for the segmenter: a spoilt line one pixel high mu
 Every plane is compressed by asinh, linear within the noise and logarithmic in the outliers.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[np.float32]
 
-RECIPE: Final = 1
+RECIPE: Final = 2
 """Counts up with every change of meaning below; weights name the recipe they were trained on."""
 NAMES: Final = (
-    "relief", "aligned", "down", "scar", "across", "row_noise", "row_step", "pass_difference", "pass_present",
+    "relief", "aligned", "flat", "down", "scar", "across", "row_noise", "row_step", "pass_difference", "pass_present",
 )  # fmt: skip
-RELIEF, ALIGNED, DOWN, SCAR, ACROSS, ROW_NOISE, ROW_STEP, PASS_DIFFERENCE, PASS_PRESENT = range(len(NAMES))
+RELIEF, ALIGNED, FLAT, DOWN, SCAR, ACROSS, ROW_NOISE, ROW_STEP, PASS_DIFFERENCE, PASS_PRESENT = range(len(NAMES))
 POOLED_SIDE: Final = 224
 POOLED: Final = ("aligned, mean", "scar and down, largest magnitude", "across and pass difference, mean magnitude")
 MAD_TO_SIGMA: Final = 1.4826
 _SAMPLES = 1 << 14
 _FARTHEST_PX = 20
 _LINES = 48
+_GRID = 56
+_ORDER = 3
+_TERMS = tuple((i, j) for i in range(_ORDER + 1) for j in range(_ORDER + 1 - i))
+_NARROWING = (8.0, 4.0, 2.5, 2.0, 2.0)
+"""Half-widths, in widths of the ground, within which points count in the successive fits of its shape."""
 
 
 def segmenter_planes(heights: NDArray[np.float32], retrace: NDArray[np.float32] | None = None) -> Plane:
-    """Return new float32 planes (9, rows, cols) in the order of ``NAMES``.
+    """Return new float32 planes (10, rows, cols) in the order of ``NAMES``.
 
     ``heights``, ``retrace``: finite (rows, cols) in any one unit; ``retrace`` is the opposite pass or None.
     *relief*: less its mean plane. *aligned*: lines joined by the median of their differences, then levelled.
+    *flat*: height above the ground, in widths of the ground (see `above_ground`).
     *down*: difference to the line above less its median. *scar*: difference to the median of five lines.
     *across*: difference to the pixel before. *row_noise*, *row_step*: each line's noise and offset, spread over it.
     *pass_difference*: this pass less the other, registered, or zero; *pass_present*: whether there is another, 1 or 0.
@@ -48,6 +54,7 @@ def segmenter_planes(heights: NDArray[np.float32], retrace: NDArray[np.float32] 
     planes[PASS_DIFFERENCE] = 0 if retrace is None else level - registered(less_plane(retrace), level)
     scales = {i: robust_scale(planes[i]) for i in (RELIEF, ALIGNED, DOWN, SCAR, ACROSS)}
     scales[PASS_DIFFERENCE] = scales[ACROSS]
+    planes[FLAT] = above_ground(planes[ALIGNED])
     for plane, scale in scales.items():
         np.divide(planes[plane], scale, out=planes[plane])
     planes[ROW_NOISE] = row_noise(across)[:, None]
@@ -63,7 +70,7 @@ def classifier_planes(heights: NDArray[np.float32], retrace: NDArray[np.float32]
 
 
 def pooled(planes: Plane) -> Plane:
-    """Pool native planes (9, rows, cols) to (3, 224, 224): statistics first and shrinking last loses nothing thin."""
+    """Pool native planes (10, rows, cols) to (3, 224, 224): statistics first and shrinking last loses nothing thin."""
     streaks = np.maximum(np.abs(planes[SCAR]), np.abs(planes[DOWN]))
     ripples = np.maximum(np.abs(planes[ACROSS]), np.abs(planes[PASS_DIFFERENCE]))
     return np.stack([pool(planes[ALIGNED], np.add), pool(streaks, np.maximum), pool(ripples, np.add)])
@@ -81,6 +88,69 @@ def less_plane(heights: NDArray[np.float32]) -> Plane:
     level = heights - (mean + slopes[0] * down).astype(heights.dtype)[:, None]
     level -= (slopes[1] * along).astype(heights.dtype)[None, :]
     return np.asarray(level, np.float32)
+
+
+def above_ground(aligned: Plane) -> Plane:
+    """Return heights above the ground, in units of the ground's own width: new float32 (rows, cols).
+
+    The ground is the closest-lying half of the pixels: a cubic surface is fitted to it, narrower in each round, and
+    then each line set to it where the line touches it. Scanner bow and drift go; what stands out of a substrate shows.
+    """
+    rows, cols = aligned.shape
+    down, across = np.linspace(-1, 1, rows), np.linspace(-1, 1, cols)
+    few = (_every(rows, _GRID), _every(cols, _GRID))
+    points = aligned[few].astype(np.float64)
+    basis = _powers(down[few[0]], across[few[1]])
+    shape = np.zeros(basis.shape[1])
+    for narrow in _NARROWING:
+        rest = points.ravel() - basis @ shape
+        middle, width = shortest_half(rest)
+        weight = _bisquare((rest - middle) / (narrow * width))
+        ridge = 1e-6 * len(weight) * np.eye(len(shape))
+        shape = np.linalg.solve(
+            (basis * weight[:, None]).T @ basis + ridge, (basis * weight[:, None]).T @ points.ravel()
+        )
+    middle, width = shortest_half(points.ravel() - basis @ shape)
+    flat = aligned - _surface(shape, down, across)
+    flat -= np.float32(middle)
+    flat -= _line_offsets(flat[:, _every(cols, 4 * _GRID)], width)[:, None]
+    flat /= np.float32(width)
+    return flat
+
+
+def shortest_half(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return middle and half-width of the shortest interval that holds half of the values (Rousseeuw 1984); never 0."""
+    order = np.sort(values)
+    half = len(order) // 2
+    lengths = order[half:] - order[: len(order) - half]
+    first = int(np.argmin(lengths))
+    width = max(float(lengths[first]) / 2, 1e-3 * float(order[-1] - order[0]))
+    return float(order[first] + order[first + half]) / 2, width or 1.0
+
+
+def _line_offsets(flat: Plane, width: float) -> NDArray[np.float32]:
+    """Return each line's mean height where it touches the ground, drawn to 0 where it hardly does: (rows,)."""
+    weight = _bisquare(flat / np.float32(4 * width))
+    touching = weight.sum(axis=1)
+    return np.asarray((weight * flat).sum(axis=1) / (touching + 0.05 * flat.shape[1]), np.float32)
+
+
+def _bisquare(scaled: NDArray[Any]) -> NDArray[Any]:
+    return np.square(np.maximum(1 - np.square(scaled), 0))
+
+
+def _powers(down: NDArray[np.float64], across: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the cubic surface's terms at every point of a grid, (points, 10)."""
+    y, x = (part.ravel() for part in np.meshgrid(down, across, indexing="ij"))
+    return np.stack([y**i * x**j for i, j in _TERMS], axis=1)
+
+
+def _surface(shape: NDArray[np.float64], down: NDArray[np.float64], across: NDArray[np.float64]) -> Plane:
+    """Return the cubic surface at every pixel."""
+    table = np.zeros((_ORDER + 1, _ORDER + 1))
+    table[tuple(np.transpose(_TERMS))] = shape
+    left = np.vander(down, _ORDER + 1, increasing=True) @ table
+    return np.asarray(left.astype(np.float32) @ np.vander(across, _ORDER + 1, increasing=True).T.astype(np.float32))
 
 
 def registered(other: Plane, level: Plane) -> Plane:

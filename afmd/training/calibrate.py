@@ -21,6 +21,11 @@ ACCEPTED_ACCURACY = 0.95
 """Abstention is set so that, of validation scans not abstained from, this share is right."""
 PIXELS_PER_SCAN = 2000
 CUTS = np.linspace(-2.5, 2.5, 41)
+FALSE_COSTS = (20.0, 6.0)
+"""What a share of pixels falsely called costs, in units of IoU, where there is nothing to find: artefacts, features.
+
+A spoilt-looking pixel on a good scan is filled for nothing, so that it weighs more than one that is missed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,8 @@ def segmenter_calibration(net: nn.Module, entries: Sequence[Entry]) -> Calibrati
         for output in range(2):
             if counts_for(entry, output):
                 empty = not truth[output].any() or (output == 0 and entry.label is Label.GOOD)
-                found[output].append(_cut_scores(logits[output], truth[output], empty=empty))
+                cost = FALSE_COSTS[output] if empty else None
+                found[output].append(_cut_scores(logits[output], truth[output], false_cost=cost))
             pick = rng.integers(truth[output].size, size=PIXELS_PER_SCAN)
             samples[output].append((logits[output].ravel()[pick], truth[output].ravel()[pick]))
     bias = tuple(-float(CUTS[np.mean(table, axis=0).argmax()]) for table in found)
@@ -86,10 +92,12 @@ def abstention(chances: NDArray[np.float64], labels: NDArray[np.int64]) -> float
     return 0.98
 
 
-def _cut_scores(logits: NDArray[np.float32], truth: NDArray[np.bool_], *, empty: bool) -> NDArray[np.float64]:
-    """Return, for every cut, IoU, or for a scan with nothing to find minus six times the share falsely called."""
-    if empty:
-        return np.array([-6 * float(((logits > cut) & ~truth).mean()) for cut in CUTS])
+def _cut_scores(
+    logits: NDArray[np.float32], truth: NDArray[np.bool_], *, false_cost: float | None
+) -> NDArray[np.float64]:
+    """Return, for every cut, IoU, or for a scan with nothing to find minus the cost of what is falsely called."""
+    if false_cost is not None:
+        return np.array([-false_cost * float(((logits > cut) & ~truth).mean()) for cut in CUTS])
     return np.array([scores.iou(logits > cut, truth) for cut in CUTS])
 
 

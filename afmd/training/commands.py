@@ -154,10 +154,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.rules:
         found = sealed.rules(args.model, entries, args.out)
     else:
-        found = sealed.evaluated(args.model, folder, entries, args.out)
+        found = sealed.evaluated(args.model, folder, entries, args.out, joined=args.with_rules)
     for name, figure in found.headline.items():
         _say(f"{name}: {figure}")
-    if args.record and not args.rules:
+    if args.record and not (args.rules or args.with_rules):
         add_evaluation(folder / MANIFEST, args.model, {name: str(f) for name, f in found.headline.items()})
     return 0
 

@@ -3,15 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from afmd.domain.ports import Segmenter
 from afmd.inference import network_classifier, network_segmenter
+from afmd.pipeline.joined import JoinedSegmenter
 from afmd.training import report
 from afmd.training.corpus import Entry
 from afmd.training.evaluate import Report, evaluate_classifier, evaluate_segmenter
 
 
-def evaluated(model: str, weights: Path, entries: Sequence[Entry], out: Path) -> Report:
-    """Evaluate a folder's ``classifier`` or ``segmenter``; write the report into ``out``. Raises ``ModelError``."""
-    found = _classifier(weights, entries, out) if model == "classifier" else _segmenter(weights, entries, out)
+def evaluated(model: str, weights: Path, entries: Sequence[Entry], out: Path, *, joined: bool = False) -> Report:
+    """Evaluate a folder's ``classifier`` or ``segmenter``; write the report into ``out``. Raises ``ModelError``.
+
+    ``joined``: the segmenter with the rules beside it, as ``auto`` runs it.
+    """
+    if model == "classifier":
+        found = _classifier(weights, entries, out)
+    else:
+        found = _segmenter(_segmenting(weights, joined=joined), entries, out)
     report.write(found, out)
     return found
 
@@ -34,8 +42,14 @@ def _classifier(weights: Path, entries: Sequence[Entry], out: Path) -> Report:
     return found
 
 
-def _segmenter(weights: Path, entries: Sequence[Entry], out: Path) -> Report:
-    segmenter = network_segmenter(weights, trial=True)
+def _segmenting(weights: Path, *, joined: bool) -> Segmenter:
+    from afmd.science.rules import RulesSegmenter
+
+    network = network_segmenter(weights, trial=True)
+    return JoinedSegmenter(network, RulesSegmenter()) if joined else network
+
+
+def _segmenter(segmenter: Segmenter, entries: Sequence[Entry], out: Path) -> Report:
     found = evaluate_segmenter(segmenter, entries)
     report.segmenter_gallery(found, entries, out / "segmenter_failures.png", segmenter=segmenter, worst=True)
     report.segmenter_gallery(found, entries, out / "segmenter_masks.png", segmenter=segmenter, worst=False)

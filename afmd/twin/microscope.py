@@ -34,10 +34,11 @@ class Simulated:
     minus heights without it, background aside. So heights = imaged + the loop's own error + displacement + background
     + noise. ``error``: float32 nm, the amplitude error of the same pass. ``artifact``: True where the displacement
     (for waves its envelope) exceeds ``parameters["threshold_nm"]``: 3 times the noise, at least 2 % of the relief.
-    ``feature``: True where the tip touched what stands out of the substrate, or sinks into it: the image's features. ``label``: the class of the most salient artefact;
-    good where fewer than 0.1 % of the pixels moved. ``kinds``: artefacts present, those of that class first, empty for
-    a good scan. ``visible``: at least 1 % of the pixels moved, by a median of at least 3 times the noise and 5 % of
-    the relief. ``severity``: drawn strength, 0 hardly above the noise, 1 as high as the relief; 0 for good scans.
+    ``feature``: True where the tip touched what stands out of the substrate, or sinks into it: the image's features.
+    ``label``: the class of the most salient artefact; good where fewer than 0.1 % of the pixels moved. ``kinds``:
+    artefacts present, those of that class first, empty for a good scan. ``visible``: at least 1 % of the pixels moved,
+    by a median of at least 3 times the noise and 5 % of the relief. ``severity``: drawn strength, 0 hardly above the
+    noise, 1 as high as the relief; 0 for good scans.
     ``parameters``: everything that was drawn, JSON-ready.
     """
 

@@ -121,7 +121,7 @@ def test_a_folder_without_manifest_is_refused(tmp_path):
     [
         ("schema = 1", "schema = 9", "its schema is 9"),
         ("schema = 1", "schema =", "Invalid value"),
-        ("recipe = 1", "recipe = 99", "planes of recipe 99"),
+        (f"recipe = {planes.RECIPE}", "recipe = 99", "planes of recipe 99"),
         ('name = "tiny-segmenter"', "", "name missing"),
         ('["artifact", "feature"]', '["feature", "artifact"]', "are wanted"),
         ("temperature = [1.0, 2.0]", "temperature = [1.0, 0.0]", "positive temperatures"),

@@ -56,6 +56,24 @@ def test_a_line_offset_vanishes_from_aligned_and_shows_in_row_step():
     assert np.abs(native[planes.ALIGNED] - clean[planes.ALIGNED]).mean() < 0.1
 
 
+def test_bow_drift_and_line_offsets_do_not_bend_the_flat_plane_and_particles_stand_on_it():
+    rng = np.random.default_rng(4)
+    heights = surface(seed=3)
+    across, down = np.linspace(-1, 1, 200), np.linspace(-1, 1, 150)[:, None]
+    scanner = 30 * across**2 - 12 * across**3 + 20 * down + 9 * np.exp(-4 * (down + 1)) + rng.normal(0, 2, (150, 1))
+
+    flat = np.sinh(planes.segmenter_planes((heights + scanner).astype(np.float32))[planes.FLAT])
+    ground, tops = heights < 1, heights > 4
+
+    assert np.abs(np.median(flat[ground])) < 0.5 * np.percentile(np.abs(flat[ground]), 90)
+    assert np.percentile(flat[tops], 5) > 2 * np.percentile(flat[ground], 95)
+
+
+def test_the_shortest_half_of_a_known_set():
+    assert planes.shortest_half(np.array([0.0, 1.0, 2.0, 10.0, 11.0, 50.0, 90.0])) == (5.0, 5.0)
+    assert planes.shortest_half(np.array([3.0, 3.0, 3.0, 3.0])) == (3.0, 1.0)
+
+
 def test_a_noisy_line_shows_in_row_noise():
     heights = surface()
     heights[33] += np.random.default_rng(5).normal(0, 3, 200).astype(np.float32)
