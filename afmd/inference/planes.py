@@ -136,7 +136,7 @@ def _line_offsets(flat: Plane, width: float) -> NDArray[np.float32]:
 
 
 def _bisquare(scaled: NDArray[Any]) -> NDArray[Any]:
-    return np.square(np.maximum(1 - np.square(scaled), 0))
+    return np.asarray(np.square(np.maximum(1 - np.square(scaled), 0)))
 
 
 def _powers(down: NDArray[np.float64], across: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,6 +12,8 @@ from afmd.science import flatten, mask
 FEATURE_THR = 0.5
 """A pixel more likely feature than substrate has no say in the ground."""
 LEAST_GROUND = 0.05
+MOST_FEATURE = 0.4
+"""Where features cover more, they are a level of the ground like a grating's lines, and levelling knows levels."""
 
 
 def classified(scan: Scan, *, params: Params, classifier: Classifier) -> Classification:
@@ -43,12 +45,15 @@ def ground_of(
 ) -> NDArray[np.bool_]:
     """Return what levelling may trust: neither ``spoilt`` nor ``excluded`` nor, in ``best``, a feature.
 
-    Where that leaves less than ``LEAST_GROUND`` of the frame, features may vote; where it still does, spoilt pixels
-    too: a scan that is all artefact is levelled and reported. What a user excluded never votes.
+    Where they cover more than ``MOST_FEATURE`` of the frame, or leave less than ``LEAST_GROUND`` of it, features may
+    vote; where that is still all there is, spoilt pixels too: a scan that is all artefact is levelled and reported.
+    What a user excluded never votes.
     """
     free = ~excluded
     whole = free & ~spoilt
-    bare = whole if feature is None or params.preset is Preset.PUBLISHED else whole & ~feature
+    bare = whole
+    if feature is not None and params.preset is not Preset.PUBLISHED and feature.mean() <= MOST_FEATURE:
+        bare = whole & ~feature
     least = LEAST_GROUND * spoilt.size
     return next((ground for ground in (bare, whole) if np.count_nonzero(ground) >= least), free)
 

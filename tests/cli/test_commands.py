@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import afmd
 from afmd.cli import main
@@ -23,8 +24,9 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    rows = np.linspace(0, 50, 64, dtype=np.float32)
-    heights = rows[:, None] + np.random.default_rng(3).normal(0, 1, (64, 64)).astype(np.float32)
+    rng = np.random.default_rng(3)
+    hills = 40 * ndimage.gaussian_filter(rng.normal(size=(64, 64)), 4) + np.linspace(0, 50, 64)[:, None]
+    heights = (hills + rng.normal(0, 0.05, (64, 64))).astype(np.float32)
     file = tmp_path / "a.001"
     file.write_bytes(encode([Channel("Height", Direction.TRACE, "nm", heights)], pixel_nm=(2.0, 1.0)))
     return file

@@ -34,9 +34,15 @@ def test_published_lets_features_vote_as_the_paper_does():
 
 
 def test_features_vote_where_there_is_hardly_anything_else():
-    ground = ground_of(rows(0, 4), excluded=NONE, feature=rows(4, 20), params=Params())
+    ground = ground_of(rows(0, 13), excluded=NONE, feature=rows(13, 20), params=Params())
 
-    np.testing.assert_array_equal(ground, rows(4, 20))
+    np.testing.assert_array_equal(ground, rows(13, 20))
+
+
+def test_features_that_cover_half_of_a_frame_are_a_level_of_the_ground():
+    ground = ground_of(rows(0, 2), excluded=NONE, feature=rows(8, 18), params=Params())
+
+    np.testing.assert_array_equal(ground, rows(2, 20))
 
 
 def test_spoilt_pixels_vote_only_where_nothing_else_is_left_and_excluded_ones_never():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_clock import FakeClock
+from scipy import ndimage
 
 from afmd.domain.events import Entry, Event, Fingerprint, State
 from afmd.domain.ports import StoredArray
@@ -114,7 +115,8 @@ def house(tmp_path: Path, ledger: SqliteLedger) -> House:
 @pytest.fixture(scope="module")
 def image() -> bytes:
     rng = np.random.default_rng(1)
-    heights = np.cumsum(rng.normal(0, 0.2, (64, 64)), axis=1).astype(np.float32)
+    hills = 40 * ndimage.gaussian_filter(rng.normal(size=(64, 64)), 4)
+    heights = (hills + rng.normal(0, 0.05, (64, 64))).astype(np.float32)
     channels = (
         Channel("Height", Direction.TRACE, "nm", heights), Channel("Phase", Direction.TRACE, "°", heights.copy())
     )  # fmt: skip
