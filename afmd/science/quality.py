@@ -25,6 +25,8 @@ Pitch = tuple[float, float]
 UNSEEN_PASS = 0.3
 """Disagreement of the passes, as a share of the relief, that is assumed where only one was recorded."""
 UNSURE_OF_CLASS = 0.75
+COMPARED_SIDE = 256
+"""Lines and columns on which the two passes are compared: their agreement is one number."""
 ADVICE: Mapping[Label, str] = MappingProxyType(
     {
         Label.GOOD: "",
@@ -114,12 +116,14 @@ def _tilt(heights: Heights, ground: Mask, pixel_nm: Pitch) -> tuple[float, float
 def _pass_agreement(
     raw: Heights, restored: Heights, retrace_raw: Heights | None, *, ground: Mask, pixel_nm: Pitch
 ) -> tuple[float | None, float | None]:
-    """Return rms of trace − retrace in nm before and after, each pass levelled for itself."""
+    """Return rms of trace − retrace in nm before and after, each pass levelled for itself, on about 256 lines."""
     if retrace_raw is None:
         return None, None
-    before = (raw - retrace_raw)[ground]
-    other = level(retrace_raw, pixel_nm=pixel_nm, ground=ground)
-    after = (restored - other.heights)[ground]
+    down, across = (max(1, side // COMPARED_SIDE) for side in raw.shape)
+    few = (slice(None, None, down), slice(None, None, across))
+    ground = ground[few] if ground[few].any() else np.ones_like(ground[few])
+    other = level(retrace_raw[few], pixel_nm=(pixel_nm[0] * down, pixel_nm[1] * across), ground=ground)
+    before, after = (raw[few] - retrace_raw[few])[ground], (restored[few] - other.heights)[ground]
     return float(before.std(dtype=np.float64)), float(after.std(dtype=np.float64))
 
 
