@@ -30,8 +30,9 @@ class Quality:
     ``before`` is the scan after removal of its mean plane only, ``after`` the restored surface.
     ``touched_share`` in [0, 1]; ``worst_fill_nm`` is the distance from the deepest filled pixel to measured data.
     ``tilt_removed`` is 1 − |slope after| / |slope before| (paper A). ``confidence`` in [0, 1] for the whole repair.
-    ``pass_rms_*_nm``: rms of trace − retrace outside the mask, or None without a retrace. ``flatness`` in [0, 1]: 1
-    where lines and columns of the ground lie level, 0 where nothing but their offsets is left.
+    ``pass_rms_*_nm``: rms of trace − retrace outside the mask, after the repair less a scanner's share; None without.
+    ``flatness`` in [0, 1]: 1 where lines and columns of the ground lie level, 0 where nothing but their offsets is
+    left.
     """
 
     before: Roughness

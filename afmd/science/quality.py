@@ -13,7 +13,6 @@ from scipy import ndimage
 
 from afmd.domain.findings import Label
 from afmd.domain.result import Quality
-from afmd.science.flatten import level
 from afmd.science.flatten.polynomials import plane_slopes
 from afmd.science.flatten.terms import Ground
 from afmd.science.roughness import line_residual_nm, mean_gradient, roughness
@@ -61,7 +60,7 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
     before_tilt = _tilt(raw, ground, pixel_nm)
     steep, rest = np.hypot(*before_tilt), np.hypot(*_tilt(flattened, ground, pixel_nm))
     after = roughness(restored, pixel_nm=pixel_nm)
-    passes = _pass_agreement(raw, restored, retrace_raw, ground=ground, pixel_nm=pixel_nm)
+    passes = _pass_agreement(raw, restored, retrace_raw, ground=ground)
     share, farthest = float(touched.mean()), worst_fill_nm(touched, pixel_nm=pixel_nm)
     return Quality(
         before=roughness(raw, pixel_nm=pixel_nm, tilt=before_tilt),
@@ -114,17 +113,30 @@ def _tilt(heights: Heights, ground: Mask, pixel_nm: Pitch) -> tuple[float, float
 
 
 def _pass_agreement(
-    raw: Heights, restored: Heights, retrace_raw: Heights | None, *, ground: Mask, pixel_nm: Pitch
+    raw: Heights, restored: Heights, retrace_raw: Heights | None, *, ground: Mask
 ) -> tuple[float | None, float | None]:
-    """Return rms of trace − retrace in nm before and after, each pass levelled for itself, on about 256 lines."""
+    """Return rms of trace − retrace in nm before and after, on about 256 lines; after, what a scanner adds is off."""
     if retrace_raw is None:
         return None, None
-    down, across = (max(1, side // COMPARED_SIDE) for side in raw.shape)
-    few = (slice(None, None, down), slice(None, None, across))
+    few = tuple(slice(None, None, max(1, side // COMPARED_SIDE)) for side in raw.shape)
     ground = ground[few] if ground[few].any() else np.ones_like(ground[few])
-    other = level(retrace_raw[few], pixel_nm=(pixel_nm[0] * down, pixel_nm[1] * across), ground=ground)
-    before, after = (raw[few] - retrace_raw[few])[ground], (restored[few] - other.heights)[ground]
+    before = (raw[few] - retrace_raw[few])[ground]
+    after = _without_scanner(restored[few] - retrace_raw[few], ground)[ground]
     return float(before.std(dtype=np.float64)), float(after.std(dtype=np.float64))
+
+
+def _without_scanner(difference: Heights, ground: Mask) -> NDArray[np.float64]:
+    """Return a difference of passes less each line's mean on the ground, and less a cubic along the lines."""
+    vote = ground.astype(np.float64)
+    along = np.polynomial.legendre.legvander(np.linspace(-1, 1, difference.shape[1]), 3)
+    rest = np.asarray(difference, dtype=np.float64)
+    for _ in range(2):
+        rest = rest - ((vote * rest).sum(axis=1) / np.maximum(vote.sum(axis=1), 1))[:, None]
+        votes = vote.sum(axis=0)
+        root = np.sqrt(votes)[:, None]
+        profile = (vote * rest).sum(axis=0) / np.maximum(votes, 1)
+        rest = rest - along @ np.linalg.lstsq(root * along, root[:, 0] * profile, rcond=None)[0]
+    return rest
 
 
 def _confidence(
