@@ -1,7 +1,7 @@
 """Living things, up to micrometres high."""
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, special
 
 from afmd.twin.draw import Draw
 from afmd.twin.grid import Grid, Heights, Surface, fractal_field
@@ -17,9 +17,8 @@ def cells(draw: Draw, grid: Grid) -> Surface:
     for place in places(draw.rng, grid, draw.integer("count", 1, 6)):
         own = radius * np.exp(0.2 * draw.rng.standard_normal())
         distance = _outline(draw, grid, place, own)
-        np.maximum(
-            body, 1 / (1 + np.exp((distance - 1) * 14)) * (0.25 + 0.75 * np.exp(-((distance / 0.7) ** 2))), out=body
-        )
+        lamella = special.expit((1 - distance) * 14)
+        np.maximum(body, lamella * (0.25 + 0.75 * np.exp(-((distance / 0.7) ** 2))), out=body)
         np.maximum(nuclei, np.exp(-(((distance / draw.rng.uniform(0.25, 0.45)) ** 2) ** 1.5)), out=nuclei)
     texture = fractal_field(draw.rng, grid, hurst=0.7, rolloff_nm=0.15 * radius)
     heights = height * (0.6 * body + draw.uniform("nucleus", 0.0, 0.5) * nuclei)
