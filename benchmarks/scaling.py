@@ -58,7 +58,9 @@ def measured(side: int, *, channels: int, pictures: bool) -> dict[str, Any]:
         idle_mb = peak_mb()
         spent: dict[str, float] = {}
         for turn in range(2):
-            bench = Bench(Params(), tip=settings.Deconvolution(), out_root=Path(folder) / f"out{turn}", pictures=pictures)
+            bench = Bench(
+                Params(), tip=settings.Deconvolution(), out_root=Path(folder) / f"out{turn}", pictures=pictures
+            )
             start = time.perf_counter()
             timings = dict(bench.restored(file)[0].timings_ms)
             spent["whole"] = (time.perf_counter() - start) * 1e3
