@@ -16,7 +16,7 @@ from afmd.domain.ports import Classifier, Segmenter
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
 from afmd.pipeline.deconvolution import TipPlan, last_stage
-from afmd.pipeline.stages import classified, ground_of, levelled, refused, segmented
+from afmd.pipeline.stages import classified, doubted, ground_of, levelled, refused, segmented
 from afmd.pipeline.stopwatch import Stopwatch
 from afmd.science import inpaint, quality, smooth
 
@@ -43,6 +43,7 @@ def restore(
         found = classified(scan, params=params, classifier=classifier)
     with watch("segment"):
         seen, masks = segmented(scan, params=params, segmenter=segmenter)
+        found = doubted(found, masks.final)
     with watch("flatten"):
         ground = ground_of(masks.grown, excluded=excluded, feature=seen.feature, params=params)
         flattened = levelled(scan, ground=ground, params=params)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.domain.findings import Classification, Segmentation
+from afmd.domain.findings import Classification, Label, Segmentation
 from afmd.domain.params import Params, Preset
 from afmd.domain.ports import Classifier, Segmenter
 from afmd.domain.scan import Scan
@@ -11,6 +11,8 @@ from afmd.science import flatten, mask
 
 FEATURE_THR = 0.5
 """A pixel more likely feature than substrate has no say in the ground."""
+CONTRADICTED = 0.05
+"""So much of a good scan is never masked; who is right, classifier or segmenter, nobody here can tell."""
 LEAST_GROUND = 0.05
 MOST_FEATURE = 0.4
 """Where features cover more, they are a level of the ground like a grating's lines, and levelling knows levels."""
@@ -21,6 +23,13 @@ def classified(scan: Scan, *, params: Params, classifier: Classifier) -> Classif
     found = classifier.classify(scan)
     unsure = max(found.probabilities.values()) < params.abstain
     return Classification(found.label, found.probabilities, found.abstained or unsure, found.backend)
+
+
+def doubted(found: Classification, spoilt: NDArray[np.bool_]) -> Classification:
+    """Return the class as unsure where it is good and yet more than ``CONTRADICTED`` of the frame is masked."""
+    if found.label is not Label.GOOD or spoilt.mean() <= CONTRADICTED:
+        return found
+    return Classification(found.label, found.probabilities, True, found.backend)
 
 
 def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segmentation, mask.Masks]:

@@ -6,7 +6,7 @@ import pytest
 from afmd.domain.findings import Backend, Classification, Label
 from afmd.domain.params import Params
 from afmd.domain.scan import Scan
-from afmd.pipeline.stages import LEAST_GROUND, classified, ground_of, refused
+from afmd.pipeline.stages import LEAST_GROUND, classified, doubted, ground_of, refused
 from afmd.pipeline.stopwatch import Stopwatch
 
 SHAPE = (20, 30)
@@ -96,3 +96,14 @@ def test_a_stage_entered_twice_adds_up_and_a_failing_one_is_timed():
         raise ZeroDivisionError
 
     assert {name: round(ms, 6) for name, ms in watch.timings_ms().items()} == {"fill": 5, "smooth": 10, "total": 15}
+
+
+@pytest.mark.parametrize(
+    ("label", "last", "unsure"), [("good", 0, False), ("good", 12, True), ("not_tracking", 12, False)]
+)
+def test_a_good_scan_of_which_much_is_masked_is_not_sure(label, last, unsure):
+    sure = Classification(Label(label), {Label(label): 0.9}, False, Backend("rules", "1"))
+
+    found = doubted(sure, rows(0, last))
+
+    assert (found.abstained, found.label) == (unsure, sure.label)
