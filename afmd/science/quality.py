@@ -159,8 +159,9 @@ def _verdict(label: Label, *, abstained: bool, refusal: str, touched_share: floa
     if refusal:
         return f"Not restored: {refusal}"
     doubt = " It is not sure what is wrong with the scan, or whether anything is." if abstained else ""
+    if touched_share == 0 and label is Label.GOOD:
+        return f"Levelled; nothing was filled.{doubt}" if abstained else "A good scan: levelled only."
     if touched_share == 0:
-        told = "A good scan: levelled only." if label is Label.GOOD else "Levelled; nothing had to be filled."
-        return told + doubt
+        return f"Levelled; nothing had to be filled.{doubt}"
     filled = f"{touched_share:.1%} of the pixels were filled, none further than {farthest_nm:.3g} nm from data."
     return f"Restored: {filled}{doubt or ADVICE[label]}"

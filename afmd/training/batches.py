@@ -5,9 +5,9 @@ other frame direction), withholding the opposite pass, exchanging the passes' ro
 Not allowed: quarter turns, which would lay row faults along columns, and turning heights upside down.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,12 +17,13 @@ from torch import Tensor
 from afmd.domain.findings import Label
 from afmd.inference import planes
 from afmd.training.config import Training
-from afmd.training.corpus import ARTIFACT, FEATURE, Entry, Example, open_example
+from afmd.training.corpus import ARTIFACT, FEATURE, Entry, Example, open_example, replace
 
 LABELS = tuple(Label)
 BATCH_PX = 256 * 256
 """Pixels of a crop that the configured batch counts; of smaller crops there are more, so that all steps weigh alike."""
-ANSWERS = ("artefact", "feature", "class", "weight")
+PIXELS, CLASS, WEIGHT = slice(2), 2, 3
+"""Where a segmenter's targets hold artefact and feature, the spoilt pixel's class, and what the artefact weighs."""
 FAINT = 0.2
 """What a spoilt pixel weighs where nobody could see the fault: enough to be learned, too little to invent masks for."""
 
@@ -94,10 +95,12 @@ def prepared(entry: Entry) -> NDArray[np.float16]:
         example = open_example(entry)
         native = planes.segmenter_planes(example.heights, example.retrace)
         whole = np.concatenate([native, example.targets[None]]).astype(np.float16)
-        temporary = file.with_name(f"{file.name}.{os.getpid()}")
-        with temporary.open("wb") as out:
-            np.save(out, whole)
-        temporary.replace(file)
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as out:
+                np.save(out, whole)
+
+        replace(file, write)
     return np.asarray(np.load(file, mmap_mode="r"))
 
 
@@ -141,7 +144,7 @@ def crop_window(artifact: NDArray[np.bool_], shape: tuple[int, int], rng: np.ran
 
 
 def all_targets(entry: Entry, targets: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return (4, rows, cols), see ``ANSWERS``: two of 0 and 1, the index of the spoilt pixel's class, and weights."""
+    """Return (4, rows, cols), see ``PIXELS``: two of 0 and 1, the index of the spoilt pixel's class, and weights."""
     both = both_targets(targets)
     faint = not entry.visible and entry.label is not Label.GOOD
     weight = np.where(both[:1] > 0, FAINT if faint else 1.0, 1.0).astype(np.float32)

@@ -10,8 +10,9 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ import afmd.twin
 from afmd.domain.findings import Label
 from afmd.training.config import EVALUATION_FROM, VALIDATION_FROM
 
+Missing = TypeVar("Missing")
 Part = Literal["training", "validation", "evaluation"]
 FIRST_SEED: dict[Part, int] = {"training": 0, "validation": VALIDATION_FROM, "evaluation": EVALUATION_FROM}
 ARTIFACT, FEATURE = 1, 2
@@ -84,13 +86,18 @@ def gather(folder: Path, part: Part, count: int, *, recipe: str, workers: int = 
     first = FIRST_SEED[part] + skip
     files = [home / f"{seed}.npz" for seed in range(first, first + count)]
     missing = [file for file in files if not file.exists()]
+    make_each(missing, partial(_make, recipe=recipe), workers=workers)
+    return indexed(home, files)
+
+
+def make_each(missing: Sequence[Missing], make: Callable[[Missing], None], *, workers: int) -> None:
+    """Make what a cache lacks, in so many processes; ``make`` goes to them, so that it is a function of a module."""
     if workers > 1 and len(missing) > workers:
         with ProcessPoolExecutor(workers) as pool:
-            list(pool.map(_make, missing, [recipe] * len(missing), chunksize=4))
+            list(pool.map(make, missing, chunksize=4))
     else:
-        for file in missing:
-            _make(file, recipe)
-    return indexed(home, files)
+        for one in missing:
+            make(one)
 
 
 def indexed(home: Path, files: Sequence[Path]) -> list[Entry]:
@@ -101,7 +108,7 @@ def indexed(home: Path, files: Sequence[Path]) -> list[Entry]:
         if file.stem not in known:
             entry = Entry.of(file)
             known[file.stem] = _facts(entry)
-    _replace(index, lambda temporary: temporary.write_text(json.dumps(known)))
+    replace(index, lambda temporary: temporary.write_text(json.dumps(known)))
     return [Entry(file=file, **_typed(known[file.stem])) for file in files]
 
 
@@ -146,7 +153,7 @@ def _make(file: Path, recipe: str) -> None:
         with temporary.open("wb") as out:
             np.savez(out, facts=np.array(facts), **arrays)
 
-    _replace(file, write)
+    replace(file, write)
 
 
 def _facts(example: Example | Entry) -> dict[str, Any]:
@@ -158,7 +165,8 @@ def _typed(facts: dict[str, Any]) -> dict[str, Any]:
     return facts | {"label": Label(facts["label"]), "kinds": tuple(facts["kinds"])}
 
 
-def _replace(file: Path, write: Callable[[Path], object]) -> None:
+def replace(file: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file under another name and then give it its own: it is whole, or it is not there."""
     temporary = file.with_name(f"{file.name}.{os.getpid()}")
     write(temporary)
     temporary.replace(file)

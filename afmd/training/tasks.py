@@ -97,8 +97,10 @@ class SegmenterTask:
         """Return focal cross-entropy plus Dice of the pixels, plus the cells' classes."""
         logits, classes = (part.float() for part in output)
         focus = self.configuration.optimiser.focus
-        pixels = losses.focal_dice_pixels(logits, answers[:, :2], weights=answers[:, 3], focus=focus)
-        return pixels + CLASS_WEIGHT * losses.class_cells(classes, answers[:, 2])
+        pixels = losses.focal_dice_pixels(
+            logits, answers[:, batches.PIXELS], weights=answers[:, batches.WEIGHT], focus=focus
+        )
+        return pixels + CLASS_WEIGHT * losses.class_cells(classes, answers[:, batches.CLASS])
 
     def judge(self, net: nn.Module, entries: Sequence[Entry]) -> Mapping[str, float]:
         """Return mean IoU of visible artefacts and of features, and the share falsely called on good scans."""

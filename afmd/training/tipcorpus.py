@@ -5,23 +5,19 @@ Seeds as for scans: training from 0, validation from 5 000 000, evaluation from 
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 import afmd.twin.pairs
 from afmd.science.tip import planes
-from afmd.training.config import EVALUATION_FROM, VALIDATION_FROM
+from afmd.training.corpus import FIRST_SEED, Part, make_each, replace
 from afmd.twin.pairs import PAPER_B, SPOILT, TRAINING, Pair, PairRecipe, pair
 
-Part = Literal["training", "validation", "evaluation"]
-FIRST_SEED: dict[Part, int] = {"training": 0, "validation": VALIDATION_FROM, "evaluation": EVALUATION_FROM}
 RECIPES: dict[str, PairRecipe] = {"training": TRAINING, "spoilt": SPOILT, "paper_b": PAPER_B}
 VARYING = (planes.HEIGHT, planes.GAP, planes.ROBUST, planes.SLOPE, planes.TOUCHES, planes.MASKED)
 DEPTH, GROUND = len(VARYING), len(VARYING) + 1
@@ -54,12 +50,7 @@ def gather_pairs(folder: Path, part: Part, count: int, *, recipe: str, workers: 
     first = FIRST_SEED[part]
     entries = [PairEntry(home / f"{seed}.npz", seed) for seed in range(first, first + count)]
     missing = [entry for entry in entries if not entry.file.exists()]
-    if workers > 1 and len(missing) > workers:
-        with ProcessPoolExecutor(workers) as pool:
-            list(pool.map(_make, missing, [recipe] * len(missing), chunksize=4))
-    else:
-        for entry in missing:
-            _make(entry, recipe)
+    make_each(missing, partial(_make, recipe=recipe), workers=workers)
     return entries
 
 
@@ -91,10 +82,12 @@ def default_pairs_folder() -> Path:
 
 def _make(entry: PairEntry, recipe: str) -> None:
     made = prepared(pair(entry.seed, recipe=RECIPES[recipe]))
-    temporary = entry.file.with_name(f"{entry.file.name}.{os.getpid()}")
-    with temporary.open("wb") as out:
-        np.savez(out, stack=made.stack, constants=made.constants, unit_nm=made.unit_nm, kind=made.kind)
-    temporary.replace(entry.file)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as out:
+            np.savez(out, stack=made.stack, constants=made.constants, unit_nm=made.unit_nm, kind=made.kind)
+
+    replace(entry.file, write)
 
 
 def _random_mask(rng: np.random.Generator, shape: Sequence[int]) -> NDArray[np.bool_]:

@@ -115,6 +115,7 @@ def test_tilt_that_was_not_removed_is_reported_as_none():
     ("told", "words"),
     [
         ({"label": Label.GOOD}, "A good scan: levelled only."),
+        ({"label": Label.GOOD, "abstained": True}, "Levelled; nothing was filled. It is not sure"),
         ({"label": Label.NOT_TRACKING}, "nothing had to be filled"),
         ({"label": Label.GOOD, "abstained": True}, "not sure"),
         ({"refusal": "70% of the scan is spoilt"}, "Not restored: 70%"),
