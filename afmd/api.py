@@ -141,7 +141,7 @@ def deconvolve(
             field="method",
         )  # fmt: skip
     own, asked = checked_heights(heights), TipMethod(method)
-    plan = TipPlan(tip, asked, compose.tip_network(settings.Models(), asked))
+    plan = TipPlan(tip, asked, compose.tip_network(settings.Models(), asked, []))
     return deconvolved(own, pixel_nm=checked_pitch(pixel_nm), mask=_mask_or_none(mask, own.shape), plan=plan)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from afmd.runtime.workers import Workers
     from afmd.telemetry.metrics import MetricsServer
 
-Speaker = TypeVar("Speaker", Classifier, Segmenter)
+Speaker = TypeVar("Speaker", Classifier, Segmenter, TipNetwork)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +50,24 @@ def backends(models: settings.Models) -> Backends:
     return Backends(classifier or _rules_classifier(), segmenter or _rules_segmenter(), tuple(dict.fromkeys(remarks)))
 
 
-def tip_network(models: settings.Models, method: TipMethod) -> TipNetwork | None:
+def tip_network(models: settings.Models, method: TipMethod, remarks: list[str]) -> TipNetwork | None:
     """Return the network that removes a tip's shape, or None where the method needs none or ``auto`` finds none.
 
-    Raises ``ModelError`` where it is demanded and unfit.
+    ``remarks`` is told why ``auto`` found none. Raises ``ModelError`` where it is demanded and unfit.
     """
     if method not in (TipMethod.AUTO, TipMethod.NETWORK):
         return None
-    from afmd.inference.deconvolution import network_deconvolver
-    from afmd.science.tip.planes import RECIPE, tip_view
-
-    try:
-        return network_deconvolver(models.weights, look=tip_view, recipe=RECIPE, threads=models.threads)
-    except ModelError:
-        if method is TipMethod.NETWORK:
-            raise
-        return None
+    return _chosen(method, lambda: _network_deconvolver(models), remarks)
 
 
-def tip_plan(own: settings.Deconvolution, models: settings.Models) -> "TipPlan | None":
-    """Return how the tip's shape is removed, or None where it is left in. Raises ``ModelError``: see `tip_network`."""
+def tip_plan(own: settings.Deconvolution, models: settings.Models, remarks: list[str]) -> "TipPlan | None":
+    """Return how the tip's shape is removed, or None where it is left in; see `tip_network`. Raises ``ModelError``."""
     if own.mode == "off":
         return None
     from afmd.pipeline.deconvolution import TipPlan
 
     method = TipMethod(own.method)
-    return TipPlan(own.tip(), method, tip_network(models, method))
+    return TipPlan(own.tip(), method, tip_network(models, method, remarks))
 
 
 def craft(params: Params, speakers: Backends, tip: "TipPlan | None" = None) -> "Craft":
@@ -162,9 +154,10 @@ def examine_metrics(own: settings.Settings) -> str:
 def examine_models(own: settings.Settings) -> str:
     """Load whoever is to classify, segment and remove the tip, and name them. Raises ``ModelError``."""
     found = backends(own.models)
-    tip = tip_plan(own.deconvolution, own.models)
-    removal = () if tip is None else (f"tip by {tip.network.backend if tip.network else tip.method}",)
-    return "; ".join((f"{found.classifier.backend}, {found.segmenter.backend}", *removal, *found.remarks))
+    remarks = list(found.remarks)
+    tip = tip_plan(own.deconvolution, own.models, remarks)
+    removal = () if tip is None else (f"tip by {_remover(tip)}",)
+    return "; ".join((f"{found.classifier.backend}, {found.segmenter.backend}", *removal, *remarks))
 
 
 class _Assembly:
@@ -193,8 +186,9 @@ class _Assembly:
         self.folder = CaptureFolder(own.capture, ignore=(own.outputs.root,))
         self.results = results(own.outputs)
         self.speakers = backends(own.models)
-        self.tip = tip_plan(own.deconvolution, own.models)
-        for remark in self.speakers.remarks:
+        remarks = list(self.speakers.remarks)
+        self.tip = tip_plan(own.deconvolution, own.models, remarks)
+        for remark in remarks:
             logger("compose").warning("models.rules", why=remark)
 
     def parts(self) -> "Parts":
@@ -321,6 +315,19 @@ def _network_segmenter(models: settings.Models) -> Segmenter:
     from afmd.inference import network_segmenter
 
     return network_segmenter(models.weights, threads=models.threads, trial=models.segmenter == "network")
+
+
+def _remover(tip: "TipPlan") -> str:
+    if tip.network is not None:
+        return str(tip.network.backend)
+    return TipMethod.CERTAINTY if tip.method is TipMethod.AUTO else tip.method
+
+
+def _network_deconvolver(models: settings.Models) -> TipNetwork:
+    from afmd.inference.deconvolution import network_deconvolver
+    from afmd.science.tip.planes import RECIPE, tip_view
+
+    return network_deconvolver(models.weights, look=tip_view, recipe=RECIPE, threads=models.threads)
 
 
 def _rules_classifier() -> Classifier:

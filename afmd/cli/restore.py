@@ -123,7 +123,7 @@ class Bench:
         from afmd import compose, settings
 
         models = settings.Models()
-        self._craft = compose.craft(params, compose.backends(models), compose.tip_plan(tip, models))
+        self._craft = compose.craft(params, compose.backends(models), compose.tip_plan(tip, models, []))
         self._results = compose.results(settings.Outputs(root=out_root, pictures=pictures))
 
     def restored(self, file: Path) -> tuple[Restoration, Path]:

@@ -1,6 +1,7 @@
 """Whether the daemon would start: each thing that keeps it from starting is named, with what mends it."""
 
 import json
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from afmd.cli import main
+from afmd.inference import weights_folder
 from afmd.runtime.lock import InstanceLock
 
 Captured = pytest.CaptureFixture[str]
@@ -122,6 +124,17 @@ def test_weights_that_are_only_hoped_for_are_no_fault_but_said(checked: Checked)
 
     assert models["ok"]
     assert "none" in models["detail"]
+
+
+def test_why_no_network_removes_the_tip_is_said(checked: Checked, tmp_path: Path) -> None:
+    shutil.copytree(weights_folder(), tmp_path / "weights")
+    (tmp_path / "weights" / "tip.onnx").write_bytes(b"not these")
+
+    models = checked('[models]\nweights = "weights"\n[deconvolution]\nmode = "estimated"')["models"]
+
+    assert models["ok"]
+    assert "tip by certainty" in models["detail"]
+    assert "tip.onnx" in models["detail"]
 
 
 def test_for_people_there_is_a_mark_for_each(checked: Checked, tmp_path: Path, capsys: Captured) -> None:
