@@ -18,19 +18,20 @@ from afmd.domain.findings import Label
 from afmd.inference import planes
 from afmd.training.config import Training
 from afmd.training.corpus import ARTIFACT, FEATURE, Entry, Example, open_example, replace
+from afmd.training.natures import nature_of
 
 LABELS = tuple(Label)
 BATCH_PX = 256 * 256
 """Pixels of a crop that the configured batch counts; of smaller crops there are more, so that all steps weigh alike."""
-PIXELS, CLASS, WEIGHT = slice(2), 2, 3
-"""Where a segmenter's targets hold artefact and feature, the spoilt pixel's class, and what the artefact weighs."""
+ARTIFACT_TARGET, FEATURE_TARGET, CLASS, WEIGHT, NATURE = range(5)
+"""Where a segmenter's targets hold artefact, feature, the spoilt pixel's class, the artefact's weight, its nature."""
 FAINT = 0.2
 """What a spoilt pixel weighs where nobody could see the fault: enough to be learned, too little to invent masks for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Network input and its answers, float32 tensors; labels are int64 (n,), targets (n, 4, rows, cols)."""
+    """Network input and its answers, float32 tensors; labels are int64 (n,), targets (n, 5, rows, cols)."""
 
     planes: Tensor
     answers: Tensor
@@ -66,7 +67,7 @@ def grey_planes(heights: NDArray[np.float32]) -> planes.Plane:
 
 
 def segmenter_batch(entries: Sequence[Entry], configuration: Training, step: int) -> Batch:
-    """Return planes (n, planes, rows, cols) and targets (n, 4, rows, cols) of crops at native resolution."""
+    """Return planes (n, planes, rows, cols) and targets (n, 5, rows, cols) of crops at native resolution."""
     rng = np.random.default_rng([configuration.seed, step, 2])
     crops = configuration.segmenter.crops
     shape = crops[int(rng.integers(len(crops)))]
@@ -144,11 +145,12 @@ def crop_window(artifact: NDArray[np.bool_], shape: tuple[int, int], rng: np.ran
 
 
 def all_targets(entry: Entry, targets: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return (4, rows, cols), see ``PIXELS``: two of 0 and 1, the index of the spoilt pixel's class, and weights."""
+    """Return (5, rows, cols): two of 0 and 1, the index of the spoilt pixel's class, weights, the nature's index."""
     both = both_targets(targets)
     faint = not entry.visible and entry.label is not Label.GOOD
     weight = np.where(both[:1] > 0, FAINT if faint else 1.0, 1.0).astype(np.float32)
-    return np.concatenate([both, both[:1] * LABELS.index(entry.label), weight])
+    nature = np.full_like(weight, nature_of(entry.kinds))
+    return np.concatenate([both, both[:1] * LABELS.index(entry.label), weight, nature])
 
 
 def both_targets(targets: NDArray[np.uint8]) -> NDArray[np.float32]:

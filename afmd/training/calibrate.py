@@ -10,17 +10,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from torch import nn
+from torch import Tensor, nn
 
 from afmd.domain.findings import Label
 from afmd.training import scores
 from afmd.training.corpus import Entry
-from afmd.training.tasks import classifier_logits, judged_logits
+from afmd.training.tasks import classifier_logits, logits_by_nature
+from afmd.training.unet import FEATURE, LightUNet
 
 ACCEPTED_ACCURACY = 0.95
 """Abstention is set so that, of validation scans not abstained from, this share is right."""
 PIXELS_PER_SCAN = 2000
 CUTS = np.linspace(-2.5, 2.5, 41)
+NEVER = 30.0
+"""A cut that no logit passes."""
+NATURE_CUTS = np.append(np.linspace(-3, 5, 25), NEVER)
+ROUNDS = 3
 FALSE_COSTS = (20.0, 6.0)
 """What a share of pixels falsely called costs, in units of IoU, where there is nothing to find: artefacts, features.
 
@@ -49,23 +54,55 @@ def fitted_to(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Calibra
     return Calibration((temperature,), threshold=abstention(chances, labels))
 
 
-def segmenter_calibration(net: nn.Module, entries: Sequence[Entry]) -> Calibration:
-    """Fit each output's bias, so that 0.5 is the best cut, and then its temperature on sampled pixels."""
+def segmenter_calibration(net: LightUNet, entries: Sequence[Entry]) -> Calibration:
+    """Balance the natures in ``net``, then fit each joined output's bias, so that 0.5 is the best cut, and temperature.
+
+    Temperatures are fitted on sampled pixels.
+    """
+    looked = [logits_by_nature(net, entry) for entry in entries]
+    net.balance = balanced([(logits[0, :FEATURE].numpy(), truth[0]) for logits, truth in looked], entries)
     samples: list[list[tuple[NDArray[np.float32], NDArray[np.bool_]]]] = [[], []]
     found: list[list[NDArray[np.float64]]] = [[], []]
     rng = np.random.default_rng(0)
-    for entry in entries:
-        logits, truth = judged_logits(net, entry)
+    for entry, (natures, truth) in zip(entries, looked, strict=True):
+        logits = net.joined(natures)[0].numpy()
         for output in range(2):
             if counts_for(entry, output):
-                empty = not truth[output].any() or (output == 0 and entry.label is Label.GOOD)
-                cost = FALSE_COSTS[output] if empty else None
+                cost = false_cost(entry, truth[output], output)
                 found[output].append(_cut_scores(logits[output], truth[output], false_cost=cost))
             pick = rng.integers(truth[output].size, size=PIXELS_PER_SCAN)
             samples[output].append((logits[output].ravel()[pick], truth[output].ravel()[pick]))
     bias = tuple(-float(CUTS[np.mean(table, axis=0).argmax()]) for table in found)
     temperature = tuple(_pixel_temperature(sample, b) for sample, b in zip(samples, bias, strict=True))
     return Calibration(temperature, bias=bias)
+
+
+def balanced(looked: Sequence[tuple[NDArray[np.float32], NDArray[np.bool_]]], entries: Sequence[Entry]) -> Tensor:
+    """Return what to add to each nature's logits so that together, cut at 0, they score best: float32 (natures,).
+
+    ``looked``: each scan's logits (natures, rows, cols) and true artefacts. One nature after another is given its best
+    cut beside the others as they stand; what none of them gains stays uncalled.
+    """
+    counted = [
+        (logits, truth, false_cost(entry, truth, 0))
+        for (logits, truth), entry in zip(looked, entries, strict=True)
+        if counts_for(entry, 0)
+    ]
+    cuts = np.full(FEATURE, NEVER)
+    for nature in list(range(FEATURE)) * ROUNDS:
+        cuts[nature] = NEVER
+        table = [
+            _joined_scores(logits[nature], np.any(logits > cuts[:, None, None], axis=0), truth, false_cost=cost)
+            for logits, truth, cost in counted
+        ]
+        cuts[nature] = NATURE_CUTS[np.mean(table, axis=0).argmax()]
+    return torch.from_numpy(-cuts).float()
+
+
+def false_cost(entry: Entry, truth: NDArray[np.bool_], output: int) -> float | None:
+    """Return what a share falsely called costs on a scan where there is nothing to find, None where there is."""
+    empty = not truth.any() or (output == 0 and entry.label is Label.GOOD)
+    return FALSE_COSTS[output] if empty else None
 
 
 def counts_for(entry: Entry, output: int) -> bool:
@@ -96,9 +133,18 @@ def _cut_scores(
     logits: NDArray[np.float32], truth: NDArray[np.bool_], *, false_cost: float | None
 ) -> NDArray[np.float64]:
     """Return, for every cut, IoU, or for a scan with nothing to find minus the cost of what is falsely called."""
-    if false_cost is not None:
-        return np.array([-false_cost * float(((logits > cut) & ~truth).mean()) for cut in CUTS])
-    return np.array([scores.iou(logits > cut, truth) for cut in CUTS])
+    return np.array([_score(logits > cut, truth, false_cost) for cut in CUTS])
+
+
+def _joined_scores(
+    logits: NDArray[np.float32], others: NDArray[np.bool_], truth: NDArray[np.bool_], *, false_cost: float | None
+) -> NDArray[np.float64]:
+    """Return the same of one nature's cuts beside what the ``others`` call."""
+    return np.array([_score((logits > cut) | others, truth, false_cost) for cut in NATURE_CUTS])
+
+
+def _score(called: NDArray[np.bool_], truth: NDArray[np.bool_], false_cost: float | None) -> float:
+    return scores.iou(called, truth) if false_cost is None else -false_cost * float((called & ~truth).mean())
 
 
 def _pixel_temperature(samples: Sequence[tuple[NDArray[np.float32], NDArray[np.bool_]]], bias: float) -> float:

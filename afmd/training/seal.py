@@ -27,6 +27,7 @@ from afmd.training.config import Training
 from afmd.training.corpus import Entry, open_example
 from afmd.training.export import OPSET, export, proven, trained
 from afmd.training.head import labels_of, summaries_of
+from afmd.training.unet import LightUNet
 
 LICENCE = "BSD-3-Clause; trained on simulated scans alone"
 PROOFS = 8
@@ -49,9 +50,10 @@ def seal(
     samples = [_sample(configuration, upon, heights) for heights in (*real, *_simulated(validation))]
     file = folder / f"{configuration.name}.onnx"
     folder.mkdir(parents=True, exist_ok=True)
+    calibration = _calibrated(configuration, net, validation, upon=upon, run=run)  # before: the segmenter is balanced
     export(net, file, sample=samples[-1])
     difference = proven(net, file, samples)
-    entry = _entry(configuration, file, _calibrated(configuration, net, validation, upon=upon, run=run))
+    entry = _entry(configuration, file, calibration)
     if upon is not None:
         entry |= {
             "looks_at": "summary",
@@ -111,6 +113,7 @@ def _calibrated(
         return fitted_to(logits, labels_of(validation))
     if configuration.model == "classifier":
         return classifier_calibration(net, validation, grey=configuration.classifier.grey)
+    assert isinstance(net, LightUNet)
     return segmenter_calibration(net, validation)
 
 

@@ -18,11 +18,13 @@ from afmd.training import batches, losses, scores
 from afmd.training.config import Training
 from afmd.training.corpus import Entry, open_example
 from afmd.training.resnet import ResNet18, load_imagenet
-from afmd.training.unet import SIDE_MULTIPLE, LightUNet
+from afmd.training.unet import FEATURE, SIDE_MULTIPLE, LightUNet
 
-CLASS_WEIGHT = 0.5
+CLASS_WEIGHT = 1.0
 JUDGED_SIDE = 512
 """Validation looks at no more than this of a scan's side; evaluation looks at all of it."""
+JUDGED_SCANS = 160
+"""Training looks at no more of the validation scans; calibration looks at all of them."""
 
 
 class Task(Protocol):
@@ -94,18 +96,21 @@ class SegmenterTask:
         return batches.segmenter_batch(entries, self.configuration, step)
 
     def loss(self, output: tuple[Tensor, Tensor], answers: Tensor) -> Tensor:
-        """Return focal cross-entropy plus Dice of the pixels, plus the cells' classes."""
-        logits, classes = (part.float() for part in output)
+        """Return focal cross-entropy plus Dice of faults by nature and of features, plus the cells' classes."""
+        logits, classes = (part.contiguous().float() for part in output)
         focus = self.configuration.optimiser.focus
-        pixels = losses.focal_dice_pixels(
-            logits, answers[:, batches.PIXELS], weights=answers[:, batches.WEIGHT], focus=focus
-        )
-        return pixels + CLASS_WEIGHT * losses.class_cells(classes, answers[:, batches.CLASS])
+        faults = losses.faults_by_nature(
+            logits[:, :FEATURE], answers[:, batches.ARTIFACT_TARGET], natures=answers[:, batches.NATURE, 0, 0].long(),
+            weights=answers[:, batches.WEIGHT], focus=focus,
+        )  # fmt: skip
+        features = losses.features(logits[:, FEATURE], answers[:, batches.FEATURE_TARGET], focus=focus)
+        return faults + features + CLASS_WEIGHT * losses.class_cells(classes, answers[:, batches.CLASS])
 
     def judge(self, net: nn.Module, entries: Sequence[Entry]) -> Mapping[str, float]:
         """Return mean IoU of visible artefacts and of features, and the share falsely called on good scans."""
+        assert isinstance(net, LightUNet)
         found: dict[str, list[float]] = {"artifact_iou": [], "feature_iou": [], "false_area": []}
-        for entry in entries:
+        for entry in entries[:JUDGED_SCANS]:
             logits, truth = judged_logits(net, entry)
             artifact, feature = logits > 0
             if entry.label is Label.GOOD:
@@ -142,13 +147,20 @@ def classifier_logits(
 
 
 @torch.no_grad()
-def judged_logits(net: nn.Module, entry: Entry) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def judged_logits(net: LightUNet, entry: Entry) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return logits and truth, each (2, rows, cols), of a scan's upper left part; odd seeds without opposite pass."""
+    logits, truth = logits_by_nature(net, entry)
+    return net.joined(logits)[0].numpy(), truth
+
+
+@torch.no_grad()
+def logits_by_nature(net: LightUNet, entry: Entry) -> tuple[Tensor, NDArray[np.bool_]]:
+    """Return what `judged_logits` joins, (1, 5, rows, cols), and the truth (2, rows, cols)."""
     scan = batches.prepared(entry)[:, :JUDGED_SIDE, :JUDGED_SIDE].astype(np.float32)
     native, targets = scan[:-1], scan[-1].astype(np.uint8)
     if entry.seed % 2:
         native[[planes.PASS_DIFFERENCE, planes.PASS_PRESENT]] = 0
     rows, cols = targets.shape
     shape = (padded_side(rows, SIDE_MULTIPLE), padded_side(cols, SIDE_MULTIPLE))
-    logits = net(torch.from_numpy(batches.fitted(native, shape))[None])[0][0, :, :rows, :cols].numpy()
+    logits = net(torch.from_numpy(batches.fitted(native, shape))[None])[0][:, :, :rows, :cols]
     return logits, batches.both_targets(targets) > 0

@@ -1,7 +1,8 @@
 """The segmenter's network: a light U-Net (Ronneberger et al., MICCAI 2015) that looks along whole lines.
 
-Rule: nothing is thrown away on the way in or out. The stem is a 3 × 3 convolution over planes folded 2 × 2 (so one
-of 6 × 6 at stride 2), and the head unfolds its channels again: cheap, and a line one pixel high keeps its place.
+Rule: what is one pixel small is looked at in full resolution, what is large in less. The U-Net begins at half
+resolution (a stem of 6 × 6 at stride 2); beside it one 3 × 3 convolution sees every pixel as it is, and what both
+saw is mixed pixel by pixel. Without that lane a lone spike is lost among 16 channels of coarser things.
 """
 
 from itertools import pairwise
@@ -10,8 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from afmd.training.natures import NATURES
+
 FOLD = 2
-OUTPUTS = 2
+FEATURE = len(NATURES)
+"""The output that tells features; those before it tell faults, one for each nature."""
+OUTPUTS = FEATURE + 1
 CLASSES = 4
 PATCH = 8
 LINE, FRAME = (3,), (2, 3)
@@ -24,10 +29,13 @@ SIDE_MULTIPLE = FOLD * 2 ** (len(WIDENING) - 1)
 
 
 class LightUNet(nn.Module):
-    """Planes (n, planes, rows, cols) in; logits (n, 2, rows, cols) and class logits (n, 4, rows / 4, cols / 4) out.
+    """Planes (n, planes, rows, cols) in; logits (n, 5, rows, cols) and class logits (n, 4, rows / 4, cols / 4) out.
 
-    The first are artefact and feature; the second say of what class the fault is, class 0 being none.
+    The first are of the faults of each nature (see `natures`) and of features; the second say of what class the fault
+    is, class 0 being none. ``balance`` (4) is added to the faults' logits where they are joined to one answer.
     """
+
+    balance: Tensor
 
     def __init__(self, *, planes: int, width: int, separable: bool = False, strips: bool = True) -> None:
         super().__init__()
@@ -41,9 +49,13 @@ class LightUNet(nn.Module):
         self.down = nn.ModuleList(Convolution(a, b, stride=2) for a, b in pairwise(widths))
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.decoders = nn.ModuleList(Convolution(w, w, separable=separable) for w in widths[:-1])
-        self.head = nn.Conv2d(width, OUTPUTS * FOLD**2, 3, padding=1)
+        self.lane = Convolution(planes, width)
+        self.coarse = nn.Conv2d(width, width, 1)
+        self.fine = nn.Conv2d(width, width, 1)
+        self.head = nn.Conv2d(width, OUTPUTS, 1)
         nn.init.constant_(self.head.bias, -2.0)  # type: ignore[arg-type]
         self.classes = nn.Conv2d(widths[1], CLASSES, 1)
+        self.register_buffer("balance", torch.zeros(FEATURE))
 
     def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits at the planes' own rows and columns, and class logits at a quarter of them."""
@@ -60,12 +72,18 @@ class LightUNet(nn.Module):
         deepest = quarter = x
         for up, decoder in zip(reversed(self.up), reversed(self.decoders), strict=True):
             quarter = x
-            x = decoder(skips.pop() + functional.interpolate(up(x), scale_factor=2.0, mode="nearest"))
-        return functional.pixel_shuffle(self.head(x), FOLD), self.classes(quarter), deepest
+            x = decoder(skips.pop() + _doubled(up(x)))
+        both = functional.relu(_doubled(self.coarse(x)) + self.fine(self.lane(planes)))
+        return self.head(both), self.classes(quarter), deepest
+
+    def joined(self, logits: Tensor) -> Tensor:
+        """Return logits (n, 2, rows, cols) of artefact and feature: a pixel is as spoilt as its surest nature says."""
+        faults = logits[:, :FEATURE] + self.balance[:, None, None]
+        return torch.cat([faults.amax(dim=1, keepdim=True), logits[:, FEATURE:]], dim=1)
 
 
 class Summarised(nn.Module):
-    """What is exported: logits, and for a classifier's head the means and the largest values of what was seen.
+    """What is exported: joined logits, and for a classifier's head the means and the largest values of what was seen.
 
     Two summaries, so that those of several tiles can be joined: means by their mean, largest values by the largest.
     """
@@ -75,14 +93,14 @@ class Summarised(nn.Module):
         self.net = net
 
     def forward(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits (n, 2, rows, cols), means (n, 10 + 8 × width) and largest values (n, 12 + 8 × width)."""
+        """Return logits (n, 2, rows, cols), means (n, 13 + 8 × width) and largest values (n, 12 + 8 × width)."""
         logits, classes, deepest = self.net.seen(planes)
         chances = classes.softmax(dim=1)
         patches = functional.avg_pool2d(chances, PATCH)
         lines = chances.mean(dim=3, keepdim=True)
         means = [part.mean(dim=FRAME) for part in (chances, chances.square(), logits.sigmoid(), deepest)]
         largest = [part.amax(dim=FRAME) for part in (patches, lines, classes, deepest)]
-        return logits, torch.cat(means, dim=1), torch.cat(largest, dim=1)
+        return self.net.joined(logits), torch.cat(means, dim=1), torch.cat(largest, dim=1)
 
 
 class Convolution(nn.Module):
@@ -123,3 +141,7 @@ class Context(nn.Module):
 def _level(width: int, depth: int, *, separable: bool, strips: bool) -> nn.Sequential:
     convolutions = [Convolution(width, width, separable=separable) for _ in range(depth)]
     return nn.Sequential(*convolutions, *([Context(width, over=LINE)] if strips else []))
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return functional.interpolate(x, scale_factor=float(FOLD), mode="nearest")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from afmd.training.losses import class_cells, focal_classes, focal_dice_pixels
+from afmd.training.losses import class_cells, dice_pictures, faults_by_nature, features, focal_classes
 
 
 def test_without_focus_it_is_cross_entropy():
@@ -32,39 +32,66 @@ def test_class_weights_scale_their_own_class():
     )
 
 
-def weighed(logits: torch.Tensor, targets: torch.Tensor, *, focus: float, faint: float = 1.0) -> float:
-    weights = torch.where(targets[:, 0] > 0, faint, 1.0)
-    return float(focal_dice_pixels(logits, targets, weights=weights, focus=focus))
+NATURES = 4
+
+
+def weighed(logits: torch.Tensor, artifact: torch.Tensor, *, nature: int = 0, faint: float = 1.0) -> float:
+    """The loss of faults of one nature in pictures of 32 × 32; ``logits`` as the network gives them."""
+    weights = torch.where(artifact > 0, faint, 1.0)
+    natures = torch.full((len(artifact),), nature)
+    return float(faults_by_nature(logits, artifact, natures=natures, weights=weights, focus=1))
+
+
+def spoilt(rows: int) -> torch.Tensor:
+    artifact = torch.zeros(1, 32, 32)
+    artifact[:, :rows] = 1
+    return artifact
+
+
+def called(artifact: torch.Tensor, *, by: int) -> torch.Tensor:
+    """Logits of one sure output that calls just these pixels, while all others call none."""
+    logits = torch.full((len(artifact), NATURES, *artifact.shape[1:]), -12.0)
+    logits[:, by] = torch.where(artifact > 0, 12.0, -12.0)
+    return logits
 
 
 def test_a_thin_scar_weighs_as_much_as_a_wide_band():
     def missed(rows: int) -> float:
-        targets = torch.zeros(1, 2, 64, 64)
-        targets[0, 0, :rows] = 1
-        wrong = torch.full_like(targets, -12.0)
-        right = torch.where(targets > 0, 12.0, -12.0)
-        wrong[:, 1], right[:, 1] = -12, -12
-        return weighed(wrong, targets, focus=50) - weighed(right, targets, focus=50)
+        targets = spoilt(rows)
+        return float(dice_pictures(torch.full_like(targets, -12.0), targets, counts=torch.tensor([True])))
 
-    thin, wide = missed(1), missed(32)
-    dice_part = 1 - 1 / 65
-
-    assert thin > 0.9 * dice_part
-    assert wide > thin
+    assert missed(1) == pytest.approx(1 - 1 / 33, abs=1e-3)
+    assert missed(16) == pytest.approx(missed(1), abs=0.05)
 
 
-def test_an_empty_picture_called_empty_costs_nothing():
-    targets = torch.zeros(2, 2, 16, 16)
+def test_a_sound_picture_called_sound_costs_nothing():
+    sound = torch.zeros(2, 32, 32)
 
-    assert weighed(torch.full_like(targets, -20.0), targets, focus=1) < 1e-6
+    assert weighed(torch.full((2, NATURES, 32, 32), -20.0), sound, nature=-1) < 1e-6
+    assert float(features(torch.full_like(sound, -20.0), sound, focus=1)) < 1e-6
+
+
+def test_a_fault_belongs_to_the_output_of_its_nature():
+    artifact = spoilt(8)
+
+    assert weighed(called(artifact, by=2), artifact, nature=2) < 1e-3
+    assert weighed(called(artifact, by=1), artifact, nature=2) > 10
+
+
+def test_where_faults_are_mixed_any_output_may_call_them_and_none_may_call_sound_pixels():
+    artifact = spoilt(8)
+    everywhere = called(torch.ones_like(artifact), by=3)
+
+    assert weighed(called(artifact, by=1), artifact, nature=-1) < 1e-3
+    assert weighed(called(artifact, by=3), artifact, nature=-1) < 1e-3
+    assert weighed(everywhere, artifact, nature=-1) > 10
 
 
 def test_a_fault_that_nobody_sees_hardly_counts():
-    targets = torch.zeros(1, 2, 32, 32)
-    targets[0, 0, :8] = 1
-    missed = torch.full_like(targets, -12.0)
+    artifact = spoilt(8)
+    missed = torch.full((1, NATURES, 32, 32), -12.0)
 
-    assert weighed(missed, targets, focus=1, faint=0.2) < 0.25 * weighed(missed, targets, focus=1)
+    assert weighed(missed, artifact, faint=0.2) < 0.25 * weighed(missed, artifact)
 
 
 def test_a_cell_is_of_the_class_of_any_spoilt_pixel_in_it():

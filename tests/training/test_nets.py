@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from afmd.errors import ModelError
+from afmd.training.natures import NATURES, UNKNOWN, nature_of
 from afmd.training.resnet import ResNet18, load_imagenet
-from afmd.training.unet import FRAME, LINE, Context, LightUNet
+from afmd.training.unet import FRAME, LINE, OUTPUTS, Context, LightUNet
+from afmd.twin import KINDS
 
 
 def published_shapes() -> dict[str, tuple[int, ...]]:
@@ -67,8 +69,27 @@ def test_the_segmenter_keeps_rows_and_columns(shape, separable):
 
     logits, classes = net(torch.zeros(2, 9, *shape))
 
-    assert logits.shape == (2, 2, *shape)
+    assert logits.shape == (2, OUTPUTS, *shape)
+    assert net.joined(logits).shape == (2, 2, *shape)
     assert classes.shape == (2, 4, shape[0] // 4, shape[1] // 4)
+
+
+def test_a_pixel_is_as_spoilt_as_its_surest_nature_says_once_balanced():
+    net = LightUNet(planes=9, width=4)
+    net.balance = torch.tensor([0.0, 5.0, 0.0, -9.0])
+    logits = torch.tensor([1.0, -1.0, 2.0, 3.0, -7.0]).reshape(1, OUTPUTS, 1, 1)
+
+    assert net.joined(logits).flatten().tolist() == [4.0, -7.0]
+
+
+def test_every_kind_of_fault_has_one_nature():
+    assert sorted(kind for kinds in NATURES.values() for kind in kinds) == sorted(KINDS)
+
+
+def test_faults_of_several_natures_have_none_together():
+    assert nature_of(["scar", "spike"]) == 0
+    assert nature_of(["ripple", "mains"]) == 2
+    assert nature_of(["scar", "ripple"]) == nature_of([]) == UNKNOWN
 
 
 def reach(net: LightUNet) -> tuple[bool, bool]:
