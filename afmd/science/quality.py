@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from afmd.domain.findings import Label
 from afmd.domain.result import Quality
+from afmd.science.confidence import confidence
 from afmd.science.flatten.polynomials import plane_slopes
 from afmd.science.flatten.terms import Ground
 from afmd.science.roughness import line_residual_nm, mean_gradient, roughness
@@ -21,9 +22,6 @@ Heights = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 Pitch = tuple[float, float]
 
-UNSEEN_PASS = 0.3
-"""Disagreement of the passes, as a share of the relief, that is assumed where only one was recorded."""
-UNSURE_OF_CLASS = 0.75
 COMPARED_SIDE = 256
 """Lines and columns on which the two passes are compared: their agreement is one number."""
 ADVICE: Mapping[Label, str] = MappingProxyType(
@@ -62,6 +60,11 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
     after = roughness(restored, pixel_nm=pixel_nm)
     passes = _pass_agreement(raw, restored, retrace_raw, ground=ground)
     share, farthest = float(touched.mean()), worst_fill_nm(touched, pixel_nm=pixel_nm)
+    sure = 0.0
+    if not refusal:
+        sure = confidence(
+            raw, restored, sigma=sigma, touched_share=share, pass_rms_nm=passes[1], abstained=abstained
+        )  # fmt: skip
     return Quality(
         before=roughness(raw, pixel_nm=pixel_nm, tilt=before_tilt),
         after=after,
@@ -71,7 +74,7 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
         tilt_removed=float(1 - rest / steep) if steep > 0 else 0.0,
         touched_share=share,
         worst_fill_nm=farthest,
-        confidence=0.0 if refusal else _confidence(sigma, share, passes[1], relief=after.sq_nm, abstained=abstained),
+        confidence=sure,
         verdict=_verdict(label, abstained=abstained, refusal=refusal, touched_share=share, farthest_nm=farthest),
         pass_rms_before_nm=passes[0],
         pass_rms_after_nm=passes[1],
@@ -137,21 +140,6 @@ def _without_scanner(difference: Heights, ground: Mask) -> NDArray[np.float64]:
         profile = (vote * rest).sum(axis=0) / np.maximum(votes, 1)
         rest = rest - along @ np.linalg.lstsq(root * along, root[:, 0] * profile, rcond=None)[0]
     return rest
-
-
-def _confidence(
-    sigma: Heights, touched_share: float, pass_rms_nm: float | None, *, relief: float, abstained: bool
-) -> float:
-    """Return exp(−doubt): doubt is the error to expect as a share of the relief.
-
-    What is not repeated by the other pass tells most of it (of all figures here it goes best with the true error on
-    simulated scans), then the fill's own standard deviation, then how much was touched at all.
-    """
-    scale = max(relief, 1e-30)
-    passes = UNSEEN_PASS if pass_rms_nm is None else pass_rms_nm / scale
-    fill = float(np.sqrt(np.square(sigma, dtype=np.float64).mean())) / scale
-    doubt = float(np.sqrt(passes**2 + fill**2 + touched_share**2))
-    return float(np.exp(-doubt)) * (UNSURE_OF_CLASS if abstained else 1.0)
 
 
 def _verdict(label: Label, *, abstained: bool, refusal: str, touched_share: float, farthest_nm: float) -> str:

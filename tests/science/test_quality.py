@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 from afmd.domain.findings import Label
+from afmd.science.confidence import confidence
 from afmd.science.quality import assess, flatness, worst_fill_nm
 from afmd.science.roughness import line_residual_nm, mean_gradient, roughness
 
@@ -103,6 +104,44 @@ def test_confidence_falls_with_what_was_touched_and_is_none_when_refused():
 
     assert 1 >= judged(heights).confidence > sure.confidence > unsure.confidence > 0
     assert judged(heights, refusal="too much is spoilt").confidence == 0
+
+
+def islands(rows=256, cols=256):
+    """Flat ground with noise, and some particles."""
+    rng = np.random.default_rng(7)
+    row, col = np.indices((rows, cols))
+    heights = rng.normal(0, 0.1, (rows, cols))
+    for top, left in rng.integers(20, rows - 20, (12, 2)):
+        heights = np.maximum(heights, 10 - np.square(np.hypot(row - top, col - left)) / 10)
+    return heights.astype(np.float32)
+
+
+def sure(raw, restored):
+    told = {"touched_share": 0.0, "pass_rms_nm": None, "abstained": False}
+    return confidence(raw, restored, sigma=np.zeros_like(restored), **told)
+
+
+def test_what_is_left_of_a_scanner_costs_confidence():
+    truth = islands()
+    bow = 8 * np.square(np.linspace(-1, 1, truth.shape[1], dtype=np.float32))
+
+    assert sure(truth, truth) > 0.95
+    assert sure(truth + bow, truth + bow) < 0.8 * sure(truth, truth)
+    assert sure(truth + 5 * bow, truth + bow) < sure(truth + bow, truth + bow)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e4])
+def test_confidence_knows_no_unit(scale):
+    truth = islands()
+    raw = truth + np.linspace(0, 5, truth.shape[1], dtype=np.float32)
+
+    assert sure(raw * np.float32(scale), truth * np.float32(scale)) == pytest.approx(sure(raw, truth), rel=1e-3)
+
+
+def test_a_repair_without_any_relief_has_a_confidence():
+    flat = np.zeros((40, 50), np.float32)
+
+    assert 0 <= sure(flat, flat) <= 1
 
 
 def test_tilt_that_was_not_removed_is_reported_as_none():

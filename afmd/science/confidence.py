@@ -1,0 +1,74 @@
+"""How far a repair is to be trusted, as a whole. Rule: a few cheap figures, weighed as simulated scans taught.
+
+Most of a repair's error is levelling's: what of the scanner is left in it, or what of the sample went with the
+scanner. It is large where no ground stands out (half of all heights fill most of the relief), where much had to be
+taken off, and where what is left still swings over the whole frame. On 204 simulated scans of all surfaces and kinds
+of artefact these three told the error with a rank correlation of 0.53 (each left out of the fit in turn, an eighth at
+a time); what the passes repeat, the share that was touched and the filled pixels' standard deviation went with it by
+less than 0.1, and only add what they are.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Heights = NDArray[np.floating]
+
+SIDE = 128
+"""Lines and columns that are looked at, at least, where there are as many."""
+RELIEF_PARTS = (0.5, 99.5)
+SLOW_WAVES = 2.5
+"""Waves of fewer periods over the frame are what a scanner might have left."""
+CONSTANT, OF_HALF, OF_REMOVED, OF_SLOW = -0.615, 0.440, 0.158, 0.091
+"""Of the logarithm (base 10) of the rms error over the relief."""
+OF_PASSES, OF_TOUCHED = 0.2, 0.1
+"""How much of what the passes do not repeat, and of the share that was touched, counts as error over the relief."""
+NEAR, SPREAD = 0.1, 0.31
+"""A repair is near the truth within this share of the relief; how the logarithm of true over expected error spreads."""
+UNSURE_OF_CLASS = 0.9
+LEAST = 1e-2
+"""Of each figure: below this the simulated scans taught nothing."""
+
+
+def confidence(
+    raw: Heights, restored: Heights, *, sigma: Heights, touched_share: float, pass_rms_nm: float | None, abstained: bool
+) -> float:
+    """Return how probable it is that the repair lies within a tenth of the relief of the truth, rms, in [0, 1].
+
+    ``raw``, ``restored``: (rows, cols) nm. ``sigma``: nm, the filled pixels' standard deviation, 0 elsewhere.
+    ``pass_rms_nm``: how far the passes lie apart after the repair, if both were recorded. ``abstained``: nobody knows
+    what is wrong with the scan.
+    """
+    few = _few(restored)
+    relief = float(np.subtract(*np.percentile(few, RELIEF_PARTS[::-1])))
+    if relief <= 0:
+        return 1.0
+    fill = float(np.sqrt(np.square(sigma, dtype=np.float64).mean())) / relief
+    passes = OF_PASSES * (pass_rms_nm or 0.0) / relief
+    error = math.hypot(_levelling(_few(raw), few, relief), fill, passes, OF_TOUCHED * touched_share)
+    sure = 0.5 * (1 + math.erf(math.log10(NEAR / error) / (SPREAD * math.sqrt(2))))
+    return sure * (UNSURE_OF_CLASS if abstained else 1.0)
+
+
+def _levelling(raw: Heights, restored: Heights, relief: float) -> float:
+    """Return the error over the relief that levelling leaves on scans that look like this one, median."""
+    ordered = np.sort(restored, axis=None)
+    middle = len(ordered) // 2
+    half = float((ordered[middle:] - ordered[: len(ordered) - middle]).min())
+    removed = float((raw - restored).std())
+    logs = (math.log10(max(part, LEAST)) for part in (half / relief, removed / relief, _slow(restored)))
+    return float(10 ** (CONSTANT + sum(w * x for w, x in zip((OF_HALF, OF_REMOVED, OF_SLOW), logs, strict=True))))
+
+
+def _slow(heights: Heights) -> float:
+    """Return which share of the variance is in waves of less than ``SLOW_WAVES`` periods over the frame."""
+    power = np.square(np.abs(np.fft.fft2(heights - heights.mean())))
+    down, across = (np.fft.fftfreq(side) * side for side in heights.shape)
+    slow = np.hypot(down[:, None], across) < SLOW_WAVES
+    return float(power[slow].sum() / max(power.sum(), np.finfo(np.float64).tiny))
+
+
+def _few(heights: Heights) -> NDArray[np.float64]:
+    some = tuple(slice(None, None, max(1, side // SIDE)) for side in heights.shape)
+    return heights[some].astype(np.float64)
