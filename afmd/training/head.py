@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from afmd.domain.findings import Label
 from afmd.inference.manifest import Model
 from afmd.inference.perception import Perception, shared_perception
 from afmd.training import checkpoint, losses, scores
-from afmd.training.batches import LABELS, varied
+from afmd.training.batches import FAINT, LABELS, varied
 from afmd.training.config import Training
 from afmd.training.corpus import Entry, open_example
 from afmd.training.evaluate import scan_of
@@ -66,8 +67,10 @@ def summaries_of(model: Model, entries: Sequence[Entry], *, cache: Path, variant
     return np.stack(rows)
 
 
-def train_head(configuration: Training, summaries: Summaries, labels: NDArray[np.int64]) -> Head:
-    """Return a head trained for the configured number of passes over all summaries."""
+def train_head(
+    configuration: Training, summaries: Summaries, labels: NDArray[np.int64], *, weights: NDArray[np.float32]
+) -> Head:
+    """Return a head trained for the configured number of steps; a scan is drawn as often as its weight says."""
     torch.manual_seed(configuration.seed)
     wanted, rule = configuration.classifier, configuration.optimiser
     head = Head(summaries.shape[1], hidden=wanted.width, dropout=wanted.dropout)
@@ -75,13 +78,10 @@ def train_head(configuration: Training, summaries: Summaries, labels: NDArray[np
     optimiser = torch.optim.AdamW(head.parameters(), lr=rule.learning_rate, weight_decay=rule.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, rule.steps)
     inputs, answers = torch.from_numpy(summaries), torch.from_numpy(labels)
-    counts = torch.bincount(answers, minlength=len(LABELS)).clamp(min=1)
-    weights = len(answers) / (len(LABELS) * counts.float())
+    chances = torch.from_numpy(weights)
     for _ in range(rule.steps):
-        pick = torch.randint(len(inputs), (rule.batch,))
-        loss = losses.focal_classes(
-            head(inputs[pick]), answers[pick], focus=rule.focus, smoothing=rule.smoothing, weights=weights
-        )
+        pick = torch.multinomial(chances, rule.batch, replacement=True)
+        loss = losses.focal_classes(head(inputs[pick]), answers[pick], focus=rule.focus, smoothing=rule.smoothing)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -99,6 +99,7 @@ def learn(
         configuration,
         summaries_of(upon, training, cache=cache, variants=VARIANTS),
         labels_of(training, variants=VARIANTS),
+        weights=np.tile(weights_of(training), VARIANTS),
     )
     with torch.no_grad():
         logits = head(torch.from_numpy(summaries_of(upon, validation, cache=cache))).numpy()
@@ -126,6 +127,12 @@ def loaded(configuration: Training, state: dict[str, Tensor]) -> Head:
 def labels_of(entries: Sequence[Entry], *, variants: int = 1) -> NDArray[np.int64]:
     """Return label indices in the order of `summaries_of`."""
     return np.tile(np.array([LABELS.index(entry.label) for entry in entries]), variants)
+
+
+def weights_of(entries: Sequence[Entry]) -> NDArray[np.float32]:
+    """Return how often each scan is drawn: a fault that nobody sees hardly tells a spoilt scan from a good one."""
+    seen = np.array([entry.visible or entry.label is Label.GOOD for entry in entries])
+    return np.where(seen, 1.0, FAINT).astype(np.float32)
 
 
 def _summary(perception: Perception, entry: Entry, variant: int) -> Summaries:

@@ -8,19 +8,14 @@ CROSS_ENTROPY = 4.0
 """What the pixels' cross-entropy weighs beside Dice."""
 
 
-def focal_classes(
-    logits: Tensor, labels: Tensor, *, focus: float, smoothing: float, weights: Tensor | None = None
-) -> Tensor:
-    """Return the focal loss over classes (Lin et al., ICCV 2017, eq. 5), with smoothed labels and class weights.
+def focal_classes(logits: Tensor, labels: Tensor, *, focus: float, smoothing: float) -> Tensor:
+    """Return the focal loss over classes (Lin et al., ICCV 2017, eq. 5), with smoothed labels.
 
-    ``logits`` (n, classes); ``labels`` (n,) integers; ``weights`` (classes,) or None for equal ones.
+    ``logits`` (n, classes); ``labels`` (n,) integers.
     """
     losses = functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
     sure = logits.softmax(dim=1).gather(1, labels[:, None])[:, 0]
-    scale = (1 - sure) ** focus
-    if weights is not None:
-        scale = scale * weights[labels]
-    return (scale * losses).mean()
+    return ((1 - sure) ** focus * losses).mean()
 
 
 def focal_pixels(logits: Tensor, targets: Tensor, *, weights: Tensor, focus: float) -> Tensor:

@@ -93,13 +93,13 @@ class Summarised(nn.Module):
         self.net = net
 
     def forward(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits (n, 2, rows, cols), means (n, 13 + 8 × width) and largest values (n, 12 + 8 × width)."""
+        """Return logits (n, 2, rows, cols), means (n, 13 + 8 × width) and largest values (n, 22 + 8 × width)."""
         logits, classes, deepest = self.net.seen(planes)
-        chances = classes.softmax(dim=1)
-        patches = functional.avg_pool2d(chances, PATCH)
-        lines = chances.mean(dim=3, keepdim=True)
-        means = [part.mean(dim=FRAME) for part in (chances, chances.square(), logits.sigmoid(), deepest)]
-        largest = [part.amax(dim=FRAME) for part in (patches, lines, classes, deepest)]
+        chances, spoilt = classes.softmax(dim=1), logits.sigmoid()
+        means = [part.mean(dim=FRAME) for part in (chances, chances.square(), spoilt, deepest)]
+        patches = [functional.avg_pool2d(part, PATCH) for part in (chances, spoilt)]
+        lines = [part.mean(dim=LINE, keepdim=True) for part in (chances, spoilt)]
+        largest = [part.amax(dim=FRAME) for part in (*patches, *lines, classes, deepest)]
         return self.net.joined(logits), torch.cat(means, dim=1), torch.cat(largest, dim=1)
 
 

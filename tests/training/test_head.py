@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from afmd.inference import load_manifest
 from afmd.training import head as heads
@@ -22,9 +23,7 @@ def test_a_head_learns_what_the_summaries_tell(head):
     labels = rng.integers(4, size=400)
     summaries = (np.eye(4)[labels] * 50 + rng.normal(0, 5, (400, 4)) + 1000).astype(np.float32)
 
-    trained = train_head(head, summaries, labels)
-
-    import torch
+    trained = train_head(head, summaries, labels, weights=np.ones(400, np.float32))
 
     with torch.no_grad():
         answers = trained(torch.from_numpy(summaries)).numpy().argmax(axis=1)
@@ -35,9 +34,25 @@ def test_the_same_seed_makes_the_same_head(head):
     rng = np.random.default_rng(0)
     summaries, labels = rng.normal(size=(50, 6)).astype(np.float32), rng.integers(4, size=50)
 
-    one, other = (train_head(head, summaries, labels).state_dict() for _ in range(2))
+    alike = np.ones(50, np.float32)
+
+    one, other = (train_head(head, summaries, labels, weights=alike).state_dict() for _ in range(2))
 
     assert all((one[name] == other[name]).all() for name in one)
+
+
+def test_a_scan_of_no_weight_teaches_nothing(head):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(4, size=400)
+    summaries = (np.eye(4)[labels] * 50 + rng.normal(0, 5, (400, 4))).astype(np.float32)
+    lied = np.arange(400) >= 200
+    weights = np.where(lied, 0, 1).astype(np.float32)
+
+    trained = train_head(head, summaries, np.where(lied, (labels + 1) % 4, labels), weights=weights)
+
+    with torch.no_grad():
+        answers = trained(torch.from_numpy(summaries)).numpy().argmax(axis=1)
+    assert (answers == labels).mean() > 0.95
 
 
 def test_what_was_looked_at_is_kept(segmenter, tmp_path, training, validation, monkeypatch):

@@ -23,15 +23,6 @@ def test_focus_weighs_by_the_missing_probability():
     assert found == pytest.approx(0.2**2 * -math.log(0.8), rel=1e-5)
 
 
-def test_class_weights_scale_their_own_class():
-    logits = torch.log(torch.tensor([[0.5, 0.5]]))
-    weights = torch.tensor([3.0, 1.0])
-
-    assert float(focal_classes(logits, torch.tensor([0]), focus=0, smoothing=0, weights=weights)) == pytest.approx(
-        3 * math.log(2)
-    )
-
-
 NATURES = 4
 
 
