@@ -87,11 +87,13 @@ def inpaint(
     mask: ArrayLike,
     *,
     pixel_nm: float | tuple[float, float],
+    retrace: ArrayLike | None = None,
     params: Params | None = None,
 ) -> Filled:
     """Return ``heights`` with the masked pixels filled, and their ``sigma``, both float32 (rows, cols) nm.
 
-    ``heights`` (rows, cols) nm, levelled; ``mask`` True = to fill. Raises ``InvalidInput``.
+    ``heights`` (rows, cols) nm, levelled; ``mask`` True = to fill; ``retrace``: the opposite pass in the same
+    orientation, levelled or not: what it saw in a hole is the strongest evidence there is. Raises ``InvalidInput``.
     """
     from afmd.science.inpaint import fill
     from afmd.science.mask import stripe_part
@@ -100,7 +102,7 @@ def inpaint(
     holes = checked_mask(mask, shape=own.shape)
     return fill(
         own, holes, method=asked.fill, pixel_nm=checked_pitch(pixel_nm), radius=asked.radius,
-        stripes=stripe_part(holes, ar=asked.ar),
+        stripes=stripe_part(holes, ar=asked.ar), other_pass=_pass_or_none(retrace, own.shape),
     )  # fmt: skip
 
 
@@ -150,6 +152,18 @@ def _backends() -> "Backends":
     from afmd import compose, settings
 
     return compose.backends(settings.Models())
+
+
+def _pass_or_none(retrace: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    if retrace is None:
+        return None
+    other = checked_heights(retrace, name="retrace")
+    if other.shape != shape:
+        raise InvalidInput(
+            "retrace", why=f"shape {other.shape} is not that of the heights {shape}",
+            mend="Give the whole other pass", field="retrace",
+        )  # fmt: skip
+    return other
 
 
 def _mask_or_none(mask: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -1,15 +1,15 @@
-"""The small network that weighs evidence inside holes: its scans, its training, its module of coefficients.
+"""The small networks that weigh evidence inside holes: their scans, their training, their module of coefficients.
 
-    python -m afmd.training.filling [--scans 360] [--steps 3500]
+    python -m afmd.training.filling [--scans 600] [--steps 2500] [--out FILE]
 
-Writes ``afmd/science/inpaint/coefficients.py``. Rule: clues come from the function that filling itself uses, and scans
-from ``TRAINING`` alone, from seeds that no benchmark draws.
+Writes ``afmd/science/inpaint/coefficients.py``: a network for scans of one pass, one for scans of both. Rule: clues
+come from the function that filling itself uses, and scans from ``TRAINING`` alone, from seeds that no benchmark draws.
 """
 
 import argparse
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +19,27 @@ from scipy import ndimage
 from torch import nn
 
 from afmd.science.inpaint import evidence
-from afmd.science.inpaint.clues import CANDIDATES, PIXEL_CLUES, Clues
-from afmd.science.inpaint.evidence import FURTHEST, HIDDEN, NARROWEST, OUTPUTS, WIDEST
+from afmd.science.inpaint.clues import (
+    CANDIDATES,
+    DIFFERENCES,
+    PASS_CANDIDATES,
+    PASS_DIFFERENCES,
+    PASS_SCAN_CLUES,
+    PIXEL_CLUES,
+    SCAN_CLUES,
+    Clues,
+)
+from afmd.science.inpaint.evidence import FURTHEST, HIDDEN, NARROWEST, WIDEST
 from afmd.science.inpaint.kriging import kriged
 from afmd.science.inpaint.numbers import packed
+from afmd.science.inpaint.passes import laid
 from afmd.science.inpaint.sigma import standard_deviation
 from afmd.twin import TRAINING, simulate
 
-FIRST_SEED = 3_600_000
+FIRST_SEED = 31_000_000
 KINDS = ("lost_lines", "lift_off", "jump", "scar", "drag", "parachute", "spike", "burst", "smear")
 LARGEST_SHARE, FEWEST, CROP, PIXELS = 0.3, 40, 288, 1200
-ROUNDS = 2
+ROUNDS = 1
 """How often each scan is drawn from, each time another window, other pixels and other strange holes."""
 STRANGE, WIDER = 0.5, 0.15
 """Chances that a scan also gives holes whose contents no artefact left, or the same holes with too wide a mask."""
@@ -45,19 +55,24 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spoilt:
-    """A scan without background: ``heights`` as measured and ``truth``, float32 nm, ``mask`` True = spoilt."""
+    """A scan without background: ``heights`` as measured and ``truth``, float32 nm, ``mask`` True = spoilt.
+
+    ``other``: the other pass as recorded.
+    """
 
     heights: Plane
     truth: Plane
     mask: Mask
+    other: Plane
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Some masked pixels of one scan. ``clues``: float32 (n, pixel and scan clues). ``candidates``: float32 (n, k).
+    """Some masked pixels of one scan, the other pass heard.
 
-    ``doubt``, ``wanted``: float32 (n,), kriging's doubt and the truth relative to kriging's prediction. ``span``: the
-    truth's range. ``rms``: kriging's rms error over it. Heights in units of the surface's spread.
+    ``clues``: float32 (n, pixel and scan clues). ``candidates``: float32 (n, k). ``doubt``, ``wanted``: float32 (n,),
+    kriging's doubt and the truth relative to kriging's prediction. ``span``: the truth's range. ``rms``: kriging's rms
+    error over it. Heights in units of the surface's spread.
     """
 
     clues: Plane
@@ -71,12 +86,14 @@ class Sample:
 def main() -> None:
     """Draw, train, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scans", type=int, default=360)
-    parser.add_argument("--steps", type=int, default=3500)
+    parser.add_argument("--scans", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--out", type=Path, default=COEFFICIENTS)
     args = parser.parse_args()
     rng = np.random.default_rng(FIRST_SEED)
     samples = [sample for scan in scans(args.scans) for _ in range(ROUNDS) for sample in drawn(scan, rng)]
-    COEFFICIENTS.write_text(written(fitted(samples, steps=args.steps)), encoding="utf-8")
+    one, both = (fitted(samples, steps=args.steps, passes=passes) for passes in (False, True))
+    args.out.write_text(written(one, both), encoding="utf-8")
 
 
 def scans(count: int, *, first: int = FIRST_SEED) -> Iterator[Spoilt]:
@@ -84,9 +101,10 @@ def scans(count: int, *, first: int = FIRST_SEED) -> Iterator[Spoilt]:
     done = 0
     for seed in itertools.count(first):
         made = simulate(seed, recipe=TRAINING.only(KINDS[done % len(KINDS)]))
-        if made.visible and made.artifact.mean() <= LARGEST_SHARE:
+        retrace = made.scan.retrace
+        if retrace is not None and made.visible and made.artifact.mean() <= LARGEST_SHARE:
             heights = made.scan.heights - made.background
-            yield Spoilt(heights, heights - made.displacement, made.artifact)
+            yield Spoilt(heights, heights - made.displacement, made.artifact, retrace)
             done += 1
         if done == count:
             return
@@ -98,17 +116,19 @@ def drawn(scan: Spoilt, rng: np.random.Generator) -> Iterator[Sample]:
     yield from _sampled(whole, rng)
     if (chance := rng.random()) < WIDER:
         around = np.ones((rng.integers(1, 4), rng.integers(1, 6)), dtype=bool)
-        yield from _sampled(Spoilt(whole.heights, whole.truth, ndimage.binary_dilation(whole.mask, around)), rng)
+        yield from _sampled(replace(whole, mask=ndimage.binary_dilation(whole.mask, around)), rng)
     elif chance < WIDER + STRANGE:
-        yield from _sampled(strange(whole.truth, rng), rng)
+        yield from _sampled(strange(whole, rng), rng)
 
 
-def strange(truth: Plane, rng: np.random.Generator) -> Spoilt:
+def strange(scan: Spoilt, rng: np.random.Generator) -> Spoilt:
     """Return a scan with streaks and discs in which stands what has nothing, or all too much, to do with the surface.
 
     A constant, noise, another place, a smooth landscape; the truth, with noise, with an offset for each hole, or with
-    something lying on it that fills the hole and is to go.
+    something lying on it that fills the hole and is to go. The other pass saw the same, or the truth, or is as it was
+    recorded.
     """
+    truth = scan.truth
     mask = holes(truth.shape, rng)
     rows, cols = truth.shape
     middle, spread = truth.mean(), truth.std()
@@ -130,7 +150,8 @@ def strange(truth: Plane, rng: np.random.Generator) -> Spoilt:
         smooth * 0.1 * spread + lying + np.median(truth),
     )
     content = rng.choice(contents, p=OFTEN).astype(np.float32)
-    return Spoilt(np.where(mask, content, truth), truth, mask)
+    heights = np.where(mask, content, truth)
+    return Spoilt(heights, truth, mask, (heights, truth, scan.other)[rng.integers(3)])
 
 
 def holes(shape: tuple[int, ...], rng: np.random.Generator) -> Mask:
@@ -156,7 +177,7 @@ def _cropped(scan: Spoilt, rng: np.random.Generator) -> Spoilt:
         top, left = (int(rng.integers(max(side - CROP, 0) + 1)) for side in scan.mask.shape)
         windows.append((slice(top, top + CROP), slice(left, left + CROP)))
     best = max(windows, key=lambda window: scan.mask[window].sum())
-    return Spoilt(scan.heights[best].copy(), scan.truth[best].copy(), scan.mask[best].copy())
+    return Spoilt(scan.heights[best].copy(), scan.truth[best].copy(), scan.mask[best].copy(), scan.other[best].copy())
 
 
 def _sampled(scan: Spoilt, rng: np.random.Generator) -> Iterator[Sample]:
@@ -164,7 +185,7 @@ def _sampled(scan: Spoilt, rng: np.random.Generator) -> Iterator[Sample]:
     count = int(np.count_nonzero(scan.mask))
     if count < FEWEST or scan.mask.mean() > 2 * LARGEST_SHARE:
         return
-    guess = kriged(scan.heights, scan.mask)
+    guess = kriged(scan.heights, scan.mask, laid(scan.heights, scan.other, scan.mask))
     if guess.covariance.variance <= 0:
         return
     found = Clues(scan.heights, scan.mask, guess=guess, sigma=standard_deviation(guess))
@@ -177,13 +198,13 @@ def _sampled(scan: Spoilt, rng: np.random.Generator) -> Iterator[Sample]:
     yield Sample(together, found.candidates(every)[:, at].T, found.doubt[at], wanted[at], span, rms)
 
 
-def fitted(samples: list[Sample], *, steps: int) -> list[Plane]:
-    """Train the network; return its arrays as ``evidence.SHAPES`` lists them."""
+def fitted(samples: list[Sample], *, steps: int, passes: bool) -> list[Plane]:
+    """Train a network, with ``passes`` one that hears the other pass; return the arrays of ``evidence.shapes``."""
     torch.manual_seed(0)
-    data = _Tensors(samples)
+    data = _Tensors(samples, passes=passes)
     net = nn.Sequential(
         nn.Linear(data.clues.shape[1], HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(),
-        nn.Linear(HIDDEN, OUTPUTS),
+        nn.Linear(HIDDEN, data.candidates.shape[1] + 2),
     )  # fmt: skip
     optimiser = torch.optim.Adam(net.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
@@ -197,15 +218,25 @@ def fitted(samples: list[Sample], *, steps: int) -> list[Plane]:
     return data.folded(net)
 
 
+def heard(*, passes: bool) -> NDArray[np.bool_]:
+    """Return which clues of a sample a network hears."""
+    pixel, scan = np.ones(PIXEL_CLUES + PASS_DIFFERENCES, bool), np.ones(SCAN_CLUES + PASS_SCAN_CLUES, bool)
+    pixel[DIFFERENCES : DIFFERENCES + PASS_DIFFERENCES] = scan[SCAN_CLUES:] = passes
+    return np.concatenate([pixel, scan])
+
+
 class _Tensors:
     """All samples as tensors, clues standardised; every sample weighs the same."""
 
-    def __init__(self, samples: list[Sample]) -> None:
-        raw = np.concatenate([sample.clues for sample in samples])
+    def __init__(self, samples: list[Sample], *, passes: bool) -> None:
+        which = heard(passes=passes)
+        raw = np.concatenate([sample.clues[:, which] for sample in samples])
+        candidates = np.concatenate([sample.candidates for sample in samples])
         self.mean, self.spread = raw.mean(axis=0), raw.std(axis=0) + 1e-6
-        self.scan_range = np.stack([raw[:, PIXEL_CLUES:].min(axis=0), raw[:, PIXEL_CLUES:].max(axis=0)])
+        of_scan = raw[:, -SCAN_CLUES - passes * PASS_SCAN_CLUES :]
+        self.scan_range = np.stack([of_scan.min(axis=0), of_scan.max(axis=0)])
         self.clues = torch.from_numpy((raw - self.mean) / self.spread)
-        self.candidates = torch.from_numpy(np.concatenate([sample.candidates for sample in samples]))
+        self.candidates = torch.from_numpy(candidates[:, : CANDIDATES + passes * PASS_CANDIDATES])
         self.doubt = torch.from_numpy(np.concatenate([sample.doubt for sample in samples]))
         self.wanted = torch.from_numpy(np.concatenate([sample.wanted for sample in samples]))
         self.span, self.rms, self.share = (
@@ -215,12 +246,12 @@ class _Tensors:
 
     def loss(self, net: nn.Module, at: torch.Tensor) -> torch.Tensor:
         out = net(self.clues[at])
-        weights = torch.softmax(out[:, :CANDIDATES], dim=1)
+        weights = torch.softmax(out[:, :-2], dim=1)
         mean = (weights * self.candidates[at]).sum(dim=1)
         spread = (weights * (self.candidates[at] - mean[:, None]) ** 2).sum(dim=1)
         doubt, span = self.doubt[at], self.span[at]
-        error = mean + FURTHEST * doubt * torch.tanh(out[:, CANDIDATES]) - self.wanted[at]
-        half = torch.exp(out[:, CANDIDATES + 1].clamp(NARROWEST, WIDEST)) * torch.sqrt(doubt**2 + spread)
+        error = mean + FURTHEST * doubt * torch.tanh(out[:, -2]) - self.wanted[at]
+        half = torch.exp(out[:, -1].clamp(NARROWEST, WIDEST)) * torch.sqrt(doubt**2 + spread)
         outside = error.detach().abs() - half
         pinball = torch.maximum(COVERED * outside, (COVERED - 1) * outside) / half.detach()
         squared = (error / span) ** 2 / (self.rms[at] + 0.01)
@@ -234,14 +265,15 @@ class _Tensors:
         return [self.scan_range, first, arrays[1] - first @ self.mean, *arrays[2:]]
 
 
-def written(arrays: list[Plane]) -> str:
-    """Return the module of coefficients."""
-    text, width = packed(arrays), 112
-    lines = "\n".join(f'    "{text[start : start + width]}"' for start in range(0, len(text), width))
-    return (
-        '"""What ``evidence`` learnt. Written by ``afmd.training.filling`` from simulated scans; not to be edited."""'
-        f"\n\nNETWORK = (\n{lines}\n)\n"
-    )
+def written(one: list[Plane], both: list[Plane]) -> str:
+    """Return the module of coefficients: of the network that hears one pass, and of that which hears both."""
+    width = 112
+    told = '"""What ``evidence`` learnt. Written by ``afmd.training.filling`` from simulated scans, not by hand."""\n'
+    for name, arrays in (("ONE_PASS", one), ("BOTH_PASSES", both)):
+        text = packed(arrays)
+        lines = "\n".join(f'    "{text[start : start + width]}"' for start in range(0, len(text), width))
+        told += f"\n{name} = (\n{lines}\n)\n"
+    return told
 
 
 if __name__ == "__main__":

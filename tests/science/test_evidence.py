@@ -9,9 +9,10 @@ from scipy import ndimage
 from afmd.science.inpaint import fill
 from afmd.science.inpaint.clues import CANDIDATES, PIXEL_CLUES, SCAN_CLUES, Clues
 from afmd.science.inpaint.evidence import FURTHEST, judged
-from afmd.science.inpaint.gaps import reach
+from afmd.science.inpaint.gaps import located
 from afmd.science.inpaint.kriging import kriged
 from afmd.science.inpaint.numbers import packed, unpacked
+from afmd.science.inpaint.passes import laid
 from afmd.science.inpaint.sigma import standard_deviation
 from afmd.science.inpaint.windows import Windows
 from afmd.twin import EVALUATION, simulate
@@ -142,6 +143,58 @@ def spoilt():
     return [scan for scan in made if scan.visible and scan.artifact.mean() <= 0.3]
 
 
+class TestTheOtherPass:
+    """What a retrace saw where the trace was spoilt."""
+
+    @staticmethod
+    def recorded(truth, shift=3):
+        """The other pass: displaced, tilted, each line with an offset of its own."""
+        rows, cols = np.indices(truth.shape)
+        lines = np.random.default_rng(2).normal(0, 8, (len(truth), 1))
+        return (np.roll(truth, shift, axis=1) + lines + 0.3 * cols - 0.2 * rows + 500).astype(np.float32)
+
+    def test_it_is_laid_on_this_one_from_what_is_not_masked(self):
+        truth, mask = terrain(), streaks()
+        heights = np.where(mask, np.float32(99), truth)
+
+        there = laid(heights, self.recorded(truth), mask)
+
+        assert rms((there - truth)[:, 8:-8]) < 0.35 * truth.std()
+
+    def test_what_it_saw_in_a_hole_is_better_than_any_guess(self):
+        truth, mask = terrain(), streaks()
+        heights = np.where(mask, np.random.default_rng(1).normal(0, 30, truth.shape), truth).astype(np.float32)
+
+        alone = filled(heights, mask)
+        both = fill(heights, mask, method="evidence", pixel_nm=(1.0, 1.0), other_pass=self.recorded(truth))
+
+        assert rms((both.heights - truth)[mask]) < 0.7 * rms((alone.heights - truth)[mask])
+        assert both.sigma[mask].mean() < alone.sigma[mask].mean()
+        np.testing.assert_array_equal(both.heights[~mask], heights[~mask])
+
+    def test_one_that_saw_something_else_costs_little(self):
+        truth, mask = terrain(), streaks()
+        heights = np.where(mask, truth + 10, truth).astype(np.float32)
+        strange = np.random.default_rng(3).normal(0, truth.std(), truth.shape).astype(np.float32)
+
+        alone = filled(heights, mask)
+        both = fill(heights, mask, method="evidence", pixel_nm=(1.0, 1.0), other_pass=strange)
+
+        assert rms((both.heights - truth)[mask]) < 1.5 * rms((alone.heights - truth)[mask])
+
+    @pytest.mark.parametrize("shape", [(40, 20), (7, 64), (64, 33)])
+    def test_small_frames_and_lost_heights_do_no_harm(self, shape):
+        truth, mask = terrain(shape), np.zeros(shape, bool)
+        mask[2:4] = mask[-1] = True
+        other = truth.copy()
+        other[0, :5] = np.nan
+
+        both = fill(truth, mask, method="evidence", pixel_nm=(1.0, 1.0), other_pass=other)
+
+        assert np.isfinite(both.heights).all()
+        assert np.isfinite(both.sigma).all()
+
+
 class TestTrust:
     """Scans, surfaces and parameter ranges that the network was not trained on."""
 
@@ -183,12 +236,14 @@ class TestTrust:
 def test_means_over_windows_are_those_of_a_slow_search(half):
     rng = np.random.default_rng(4)
     mask, values = rng.random((14, 17)) < 0.6, rng.standard_normal((14, 17)).astype(np.float32)
-    row, col = np.nonzero(mask)
-    windows = Windows(row, col, reach(mask), mask.shape)
+    pixels = located(mask)
+    found = []
+    for windows in (Windows(pixels.lines), Windows(pixels.columns)):
+        whole = windows.spread(windows.whole([values[mask]])[0])
+        found.append(whole if half is None else windows.near(values[mask], half)[0])
+    along, across = found
 
-    along, across = windows.along([values[mask]]).mean(half, 0)[0], windows.across([values[mask]]).mean(half, 0)[0]
-
-    for n, (r, c) in enumerate(zip(row, col, strict=True)):
+    for n, (r, c) in enumerate(zip(pixels.row, pixels.col, strict=True)):
         assert along[n] == pytest.approx(slow_mean(values[r], mask[r], c, half), abs=1e-5)
         assert across[n] == pytest.approx(slow_mean(values[:, c], mask[:, c], r, half), abs=1e-5)
 

@@ -4,23 +4,31 @@ import numpy as np
 import pytest
 
 from afmd.science.inpaint import coefficients
-from afmd.science.inpaint.evidence import SHAPES
+from afmd.science.inpaint.clues import Clues
+from afmd.science.inpaint.evidence import shapes
+from afmd.science.inpaint.kriging import kriged
 from afmd.science.inpaint.numbers import unpacked
-from afmd.training.filling import OFTEN, PIXELS, Spoilt, drawn, fitted, holes, strange, written
+from afmd.science.inpaint.passes import laid
+from afmd.science.inpaint.sigma import standard_deviation
+from afmd.training.filling import OFTEN, PIXELS, Spoilt, drawn, fitted, heard, holes, strange, written
 
 
 def scan(seed=0, shape=(96, 120)):
     rng = np.random.default_rng(seed)
     truth = rng.normal(0, 1, shape).cumsum(axis=0).cumsum(axis=1).astype(np.float32)
     mask = holes(shape, rng)
-    return Spoilt(np.where(mask, truth + 100, truth).astype(np.float32), truth, mask)
+    return Spoilt(np.where(mask, truth + 100, truth).astype(np.float32), truth, mask, np.roll(truth, 1, axis=1) + 7)
+
+
+def sized(spoilt, size):
+    return Spoilt(size * spoilt.heights, size * spoilt.truth, spoilt.mask, size * spoilt.other)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_strange_holes_leave_the_rest_of_the_scan(seed):
     truth = scan().truth
 
-    made = strange(truth, np.random.default_rng(seed))
+    made = strange(scan(), np.random.default_rng(seed))
 
     np.testing.assert_array_equal(made.heights[~made.mask], truth[~made.mask])
     assert made.mask.any()
@@ -34,8 +42,7 @@ def test_every_strange_content_has_its_share():
 
 def test_the_truth_to_learn_is_relative_to_kriging_and_in_the_surface_s_spread():
     one, two = (
-        next(drawn(Spoilt(size * scan().heights, size * scan().truth, scan().mask), np.random.default_rng(0)))
-        for size in (np.float32(1), np.float32(1000))
+        next(drawn(sized(scan(), size), np.random.default_rng(0))) for size in (np.float32(1), np.float32(1000))
     )
 
     assert len(one.wanted) <= PIXELS
@@ -43,18 +50,38 @@ def test_the_truth_to_learn_is_relative_to_kriging_and_in_the_surface_s_spread()
     assert two.rms == pytest.approx(one.rms, rel=1e-3)
 
 
-def test_what_is_written_is_what_was_learnt():
+@pytest.fixture(scope="module")
+def samples():
     rng = np.random.default_rng(0)
-    samples = [sample for seed in range(3) for sample in drawn(scan(seed), rng)]
+    return [sample for seed in range(3) for sample in drawn(scan(seed), rng)]
 
-    arrays = fitted(samples, steps=12)
+
+def test_what_is_written_is_what_was_learnt(samples):
+    one, both = (fitted(samples, steps=12, passes=passes) for passes in (False, True))
     module: dict[str, str] = {}
-    exec(written(arrays), module)
+    exec(written(one, both), module)
 
-    assert [array.shape for array in arrays] == list(SHAPES)
-    for array, back in zip(arrays, unpacked(module["NETWORK"], SHAPES), strict=True):
-        np.testing.assert_allclose(back, array, rtol=1e-3, atol=1e-3)
+    for name, passes, arrays in (("ONE_PASS", False, one), ("BOTH_PASSES", True, both)):
+        assert tuple(array.shape for array in arrays) == shapes(passes=passes)
+        for array, back in zip(arrays, unpacked(module[name], shapes(passes=passes)), strict=True):
+            np.testing.assert_allclose(back, array, rtol=1e-3, atol=1e-3)
 
 
-def test_the_coefficients_in_use_have_the_network_s_shape():
-    assert all(np.isfinite(array).all() for array in unpacked(coefficients.NETWORK, SHAPES))
+def test_a_network_of_one_pass_hears_what_a_scan_of_one_pass_tells():
+    heights, mask = scan().heights, scan().mask
+    guess = kriged(heights, mask)
+    alone = Clues(heights, mask, guess=guess, sigma=standard_deviation(guess))
+    guess = kriged(heights, mask, laid(heights, scan().other, mask))
+    with_other = Clues(heights, mask, guess=guess, sigma=standard_deviation(guess))
+
+    whole = np.concatenate([with_other.pixels(slice(None))[:, 0], with_other.scan])
+
+    np.testing.assert_array_equal(
+        whole[heard(passes=False)], np.concatenate([alone.pixels(slice(None))[:, 0], alone.scan])
+    )
+    assert heard(passes=True).all()
+
+
+@pytest.mark.parametrize(("text", "passes"), [(coefficients.ONE_PASS, False), (coefficients.BOTH_PASSES, True)])
+def test_the_coefficients_in_use_have_the_network_s_shape(text, passes):
+    assert all(np.isfinite(array).all() for array in unpacked(text, shapes(passes=passes)))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.science.inpaint.gaps import NONE, Heights, Mask, Reach, typical
+from afmd.science.inpaint.gaps import NONE, Heights, Mask, Pixels, Reach, typical
 from afmd.science.inpaint.places import WIDEST_STEP, Edges, Places
 
 MARGIN = 2 * WIDEST_STEP
@@ -31,10 +31,9 @@ class Canvas:
         """Return a view of the frame without its margin."""
         return self.flat.reshape(-1, self.stride)[MARGIN:-MARGIN, MARGIN:-MARGIN]
 
-    def origin(self, holes: Mask) -> NDArray[np.intp]:
-        """Return where each pixel of ``holes`` lies in ``flat``."""
-        row, col = np.divmod(np.flatnonzero(holes), holes.shape[1])
-        return np.asarray((row + MARGIN) * self.stride + col + MARGIN)
+    def origin(self, pixels: Pixels) -> NDArray[np.intp]:
+        """Return where each of some pixels lies in ``flat``."""
+        return np.asarray((pixels.row + np.intp(MARGIN)) * self.stride + pixels.col + MARGIN)
 
     def prime(self, origin: NDArray[np.intp], seen: Reach) -> None:
         """Guess pixels as the mean of their four edges, at the distances ``seen``, weighted by 1 / distance²."""
@@ -42,8 +41,9 @@ class Canvas:
         total, weight = np.zeros(origin.size, np.float32), np.zeros(origin.size, np.float32)
         for distance, unit in zip(seen, (-self.stride, self.stride, -1, 1), strict=True):
             there = distance < NONE
-            share = np.where(there, 1 / np.square(distance, dtype=np.float32), np.float32(0))
-            total += share * self.flat[origin + unit * np.where(there, distance, 0)]
+            share = np.where(there, np.reciprocal(np.square(distance, dtype=np.float32)), np.float32(0))
+            step = np.where(there, distance, 0) * np.intp(unit)
+            total += share * self.flat.take(origin + step)
             weight += share
         self.flat[origin] = total / np.maximum(weight, TINY)
         self.guess[origin] = True
@@ -51,24 +51,35 @@ class Canvas:
             self.flat[origin[weight == 0]] = typical(self.flat, self.guess)
         self._mirror_border()
 
-    def index(self, place: Places, which: NDArray[np.intp], origin: NDArray[np.intp], edges: Edges) -> NDArray[np.intp]:
-        """Return where the points lie that some members of a place rest on, (members, points).
+    def ways(self, place: Places) -> NDArray[np.intp]:
+        """Return the ways from the seen edges to the points of each kind, (4 kinds, points).
 
-        Weights hold for the nearer edge of each axis being upwards and leftwards: other pixels see mirror images.
+        The kinds four times, for pixels whose nearer edges are up and left, down and left, up and right, down and
+        right: weights hold for the first, the others see mirror images.
         """
-        at, kind = place.members[which], place.kind[which]
-        away, aside = np.array(place.cluster).T
-        step, width = place.step[:, None], len(place.cluster)
-        index = np.empty((len(at), len(place.edges) * width), dtype=np.intp)
+        away, aside = (place.step[:, None] * part for part in np.array(place.cluster).T)
+        turns = []
+        for up, left in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
+            ways = []
+            for edge in place.edges:
+                out, beside = (up, left) if edge < 2 else (left, up)
+                along, side = (self.stride, 1) if edge < 2 else (1, self.stride)
+                ways.append(away * (along * (-out if edge % 2 else out)) - aside * (side * beside))
+            turns.append(np.concatenate(ways, axis=1))
+        return np.concatenate(turns)
+
+    def index(
+        self, place: Places, ways: NDArray[np.intp], which: slice, origin: NDArray[np.intp], edges: Edges
+    ) -> NDArray[np.intp]:
+        """Return where the points lie that some members of a place, at ``origin``, rest on, (members, points)."""
+        at, width = place.members[which], len(place.cluster)
+        signs = edges.sign.take(at, axis=1)
+        turned = (signs[0] > 0) + 2 * (signs[2] > 0)
+        index = ways.take(place.kind[which] + turned * len(place.step), axis=0)
         for number, edge in enumerate(place.edges):
-            along, beside = (self.stride, 1) if edge < 2 else (1, self.stride)
-            out, side = away * step * along, aside * step * beside
-            ways = np.concatenate([side - out, side + out, -side - out, -side + out])
-            sign, mirrored = edges.sign[edge, at], edges.sign[0 if edge >= 2 else 2, at] > 0
-            root = origin + (sign * np.intp(along)) * edges.distance[edge, at]
-            way = kind + len(side) * ((sign > 0) + 2 * mirrored)
-            np.add(root[:, None], ways.take(way, axis=0), out=index[:, number * width : (number + 1) * width])
-        return index
+            step = signs[edge] * np.intp(self.stride if edge < 2 else 1)
+            index[:, number * width : (number + 1) * width] += (origin + step * edges.distance[edge].take(at))[:, None]
+        return np.asarray(index)
 
     def _mirror_border(self) -> None:
         """Repeat the frame's border in the margin again, guesses included."""

@@ -15,6 +15,7 @@ from afmd.science.inpaint.evidence import Weighed, weighed
 from afmd.science.inpaint.gaps import Heights, Mask
 from afmd.science.inpaint.harmonic import biharmonic, laplace
 from afmd.science.inpaint.kriging import Kriged, Values, kriged
+from afmd.science.inpaint.passes import laid
 from afmd.science.inpaint.published import directional, telea
 from afmd.science.inpaint.sigma import standard_deviation
 
@@ -69,12 +70,14 @@ def fill(
     pixel_nm: tuple[float, float],
     radius: int = 3,
     stripes: Mask | None = None,
+    other_pass: Heights | None = None,
 ) -> Filled:
     """Return new heights, masked pixels filled, and the standard deviation of each of them.
 
     ``heights``: float32 (rows, cols) nm, levelled. ``mask``: True = to fill; only ``evidence`` looks at what lies under
     it: as measured, or not finite where nothing was. ``method``: a name in ``METHODS``. ``pixel_nm``: pitch (down,
-    across). ``radius``: px, Telea's. ``stripes``: what of the mask ``directional`` leaves to Telea. Raises
+    across). ``radius``: px, Telea's. ``stripes``: what of the mask ``directional`` leaves to Telea. ``other_pass``: the
+    opposite pass, float32 (rows, cols) nm, the same orientation, levelled or not; only ``evidence`` looks at it. Raises
     ``InvalidInput`` where no pixel is left to fill from.
     """
     result, sigma = heights.copy(), np.zeros_like(heights)
@@ -84,7 +87,8 @@ def fill(
         raise InvalidInput(
             "mask", why="every pixel is masked", mend="Leave some pixels to fill from", field="mask"
         )  # fmt: skip
-    guess = kriged(heights, mask)
+    other = laid(heights, other_pass, mask) if other_pass is not None and method == "evidence" else None
+    guess = kriged(heights, mask, other)
     none = np.zeros_like(mask)
     stripes = none if stripes is None else stripes & mask
     found = METHODS[method](Holes(heights, mask, stripes, pixel_nm, radius, guess, standard_deviation(guess)))

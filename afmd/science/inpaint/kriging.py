@@ -7,7 +7,6 @@ Ordinary kriging (Matheron 1963) with the covariance of the surface itself. How 
 learnt on the side: the mask, moved elsewhere, makes trial holes whose truth is known (see ``sigma``).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 
 from afmd.science.inpaint.canvas import TINY, Canvas
 from afmd.science.inpaint.covariance import Covariance, estimated
-from afmd.science.inpaint.gaps import Heights, Mask, Reach, reach
+from afmd.science.inpaint.gaps import Heights, Mask, Pixels, Reach, located
 from afmd.science.inpaint.places import DISTANCES, Edges, Places, longest_lag, nearer_first, places
 
-CHUNK = 1 << 12
+CHUNK = 1 << 11
 RESTS_ON_GUESSES = 0.05
 TRIAL_PIXELS = 3000
 MOVED = (0.382, 0.236)
@@ -47,35 +46,57 @@ class Predictions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """What another pass says of n pixels, each float32 (n,) nm.
+
+    ``values``: its heights, with kriging's prediction of what lies between the passes. ``apart``: how unevenly the
+    passes lie apart at the points that this rests on.
+    """
+
+    values: Values
+    apart: Values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Kriged:
     """Predictions of the masked pixels, in row-major order, and of trial pixels, with the ``truth`` of the latter.
 
-    ``seen``: int32 (4, n), how far the masked pixels are from data, as ``gaps.reach`` has it.
+    ``pixels``: where the masked pixels lie. ``beside``: what the other pass says of them, where there is one.
     """
 
     filled: Predictions
     trial: Predictions
     truth: Values
     covariance: Covariance
-    seen: Reach
+    pixels: Pixels
+    beside: Beside | None
 
 
-def kriged(heights: Heights, mask: Mask) -> Kriged:
-    """Predict every masked pixel of ``heights``, float32 (rows, cols) nm; some pixels are masked, not all."""
-    trial = trial_holes(mask)
-    seen = reach(mask), _seen_from(trial, mask)
+def kriged(heights: Heights, mask: Mask, other: Heights | None = None) -> Kriged:
+    """Predict every masked pixel of ``heights``, float32 (rows, cols) nm; some pixels are masked, not all.
+
+    ``other``: the opposite pass, laid on this one, like ``heights``.
+    """
+    pixels, trial = located(mask), trial_holes(mask)
+    trials, trial_seen = located(trial), _seen_from(trial, mask)
     canvas = Canvas(heights, mask)
-    origin = canvas.origin(mask)
-    canvas.prime(origin, seen[0])
-    edges = nearer_first(np.concatenate(seen, axis=1))
+    origin, tried = canvas.origin(pixels), canvas.origin(trials)
+    canvas.prime(origin, pixels.seen)
+    apart = None
+    if other is not None:
+        apart = Canvas(heights - other, mask)
+        apart.prime(origin, pixels.seen)
+    edges = nearer_first(np.concatenate([pixels.seen, trial_seen], axis=1))
     covariance = estimated(canvas.frame(), longest_lag=longest_lag(edges))
     kinds = tuple(places(edges, covariance)) if covariance.variance > 0 else ()
-    filled = _Sweeps(canvas, origin, edges, first=0).run(kinds, covariance)
-    canvas.flat[origin] = filled.values
-    trials = canvas.origin(trial)
-    canvas.prime(trials, seen[1])
-    tried = _Sweeps(canvas, trials, edges, first=origin.size).run(kinds, covariance)
-    return Kriged(filled, tried, heights[trial], covariance, seen[0])
+    variance = np.float32(covariance.variance)
+    holes = _Sweeps(canvas, origin, edges, first=0, apart=apart).run(kinds, variance)
+    if holes.beside is not None and other is not None:
+        holes.beside.values[:] += other.reshape(-1).take(pixels.at)
+    canvas.flat[origin] = holes.found.values
+    canvas.prime(tried, trial_seen)
+    found = _Sweeps(canvas, tried, edges, first=origin.size).run(kinds, variance).found
+    return Kriged(holes.found, found, heights.reshape(-1).take(trials.at), covariance, pixels, holes.beside)
 
 
 def trial_holes(mask: Mask) -> Mask:
@@ -97,55 +118,66 @@ def _seen_from(trial: Mask, mask: Mask) -> Reach:
     """
     lines = np.flatnonzero(trial.any(axis=1))
     if lines.size == 0:
-        return reach(trial)
+        return located(trial).seen
     near = slice(max(lines[0] - DISTANCES[-1], 0), lines[-1] + DISTANCES[-1] + 1)
     both = mask[near] | trial[near]
-    return reach(both)[:, trial[near][both]]
+    return located(both).seen[:, trial[near][both]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Sweeps:
-    """The pixels at ``origin`` on a canvas, which are numbers ``first`` and on among those of the edges."""
+    """The pixels at ``origin`` on a canvas, which are numbers ``first`` and on among those of the edges.
 
-    canvas: Canvas
-    origin: NDArray[np.intp]
-    edges: Edges
-    first: int
+    ``found``, ``beside``: what is predicted of them; until ``run``, the guesses that prime the canvases, with the whole
+    surface's variance. ``apart``: a canvas of what lies between the passes.
+    """
 
-    def run(self, kinds: tuple[Places, ...], covariance: Covariance) -> Predictions:
+    def __init__(
+        self, canvas: Canvas, origin: NDArray[np.intp], edges: Edges, *, first: int, apart: Canvas | None = None
+    ) -> None:
+        self.canvas, self.origin, self.edges, self.first, self.apart = canvas, origin, edges, first, apart
+        one, none = np.ones(origin.size, np.float32), np.zeros(origin.size, np.float32)
+        self.found = Predictions(canvas.flat.take(origin), one, one.copy(), none)
+        self.beside = Beside(apart.flat.take(origin), none.copy()) if apart is not None else None
+
+    def run(self, kinds: tuple[Places, ...], variance: np.float32) -> "_Sweeps":
         """Predict once from data and guesses, and again, with the results for guesses, what rests on guesses."""
-        found = _unseen(self.canvas.flat[self.origin])
-        again = [self._first(found, place, which, np.float32(covariance.variance)) for place, which in self._own(kinds)]
-        self.canvas.flat[self.origin] = found.values
-        for at, index, weights in again:
-            found.values[at] = np.einsum("nk,nk->n", self.canvas.flat.take(index), weights)
-        found.variance[:] *= np.float32(covariance.variance)
-        return found
-
-    def _own(self, kinds: tuple[Places, ...]) -> Iterator[tuple[Places, NDArray[np.intp]]]:
-        """Yield each place with its members among these pixels, not too many at a time."""
+        again: list[_Again] = []
         for place in kinds:
             begin, end = np.searchsorted(place.members, [self.first, self.first + self.origin.size])
-            for start in range(begin, end, CHUNK):
-                yield place, np.arange(start, min(start + CHUNK, end))
+            ways = self.canvas.ways(place)
+            parts = (slice(start, min(start + CHUNK, end)) for start in range(begin, end, CHUNK))
+            again += [self._first(place, ways, part, variance) for part in parts]
+        self.canvas.flat[self.origin] = self.found.values
+        for at, index, weights in again:
+            self.found.values[at] = np.einsum("nk,nk->n", self.canvas.flat.take(index), weights)
+        self.found.variance[:] *= variance
+        return self
 
-    def _first(self, found: Predictions, place: Places, which: NDArray[np.intp], variance: np.float32) -> _Again:
+    def _first(self, place: Places, ways: NDArray[np.intp], which: slice, variance: np.float32) -> _Again:
         """Predict some members of a place; return what of them rests on guesses, to be predicted again."""
-        at, kind = place.members[which] - self.first, place.kind[which]
-        index, weights = self.canvas.index(place, which, self.origin[at], self.edges), place.weights.take(kind, axis=0)
-        points = self.canvas.flat.take(index)
-        value = np.einsum("nk,nk->n", points, weights)
-        points -= value[:, None]
-        spread = np.einsum("nk,nk->n", points, points) / np.float32(points.shape[1])
-        found.values[at] = value
-        found.variance[at] = place.variance[kind]
-        found.contrast[at] = np.sqrt(spread / np.maximum(place.spread[kind] * variance, TINY))
-        guessed = np.einsum("nk,nk->n", np.abs(weights), self.canvas.guess.take(index))
+        found, at, kind = self.found, place.members[which] - self.first, place.kind[which]
+        index = self.canvas.index(place, ways, which, self.origin.take(at), self.edges)
+        weights = place.weights.take(kind, axis=0)
+        found.values[at], spread = _weighed(self.canvas.flat.take(index), weights)
+        found.variance[at] = place.variance.take(kind)
+        found.contrast[at] = np.sqrt(spread / np.maximum(place.spread * variance, TINY).take(kind))
+        if self.apart is not None and self.beside is not None:
+            self.beside.values[at], square = _weighed(self.apart.flat.take(index), weights)
+            self.beside.apart[at] = np.sqrt(square)
+        guessed = self._guessed(index, weights)
         found.guessed[at] = guessed
         again = np.flatnonzero(guessed > RESTS_ON_GUESSES)
         return at[again], index[again], weights[again]
 
+    def _guessed(self, index: NDArray[np.intp], weights: NDArray[np.float32]) -> Values:
+        """Return how much of the weight is on guesses: most points are data."""
+        which = np.flatnonzero(self.canvas.guess.take(index))
+        share = np.abs(weights.reshape(-1).take(which))
+        return np.bincount(which // index.shape[1], share, minlength=len(index)).astype(np.float32)
 
-def _unseen(values: Values) -> Predictions:
-    """Return what is said of pixels that see no data: the guess, with the whole surface's variance."""
-    return Predictions(values, np.ones_like(values), np.ones_like(values), np.zeros_like(values))
+
+def _weighed(points: NDArray[np.float32], weights: NDArray[np.float32]) -> tuple[Values, Values]:
+    """Return the weighted sums of points, (n, points), and their mean squares about them, each (n,)."""
+    value = np.einsum("nk,nk->n", points, weights)
+    points -= value[:, None]
+    return value, np.einsum("nk,nk->n", points, points) * np.float32(1 / points.shape[1])

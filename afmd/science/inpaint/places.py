@@ -20,8 +20,8 @@ from afmd.science.inpaint.gaps import NONE, Reach
 DISTANCES = np.array([1, 2, 3, 4, 6, 9, 13, 20, 32, 50, 80])
 """Distances in px that have weights of their own; others take those of the nearest by ratio, longer ones the last."""
 RATIO = 4
-LONG_CLUSTER = ((0, -2), (0, -1), (0, 0), (0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0))
-SHORT_CLUSTER = ((0, -2), (0, -1), (0, 0), (0, 1), (0, 2), (1, 0), (2, 0))
+LONG_CLUSTER = ((0, -2), (0, -1), (0, 0), (0, 1), (0, 2), (1, 0), (2, 0))
+SHORT_CLUSTER = ((0, -1), (0, 0), (0, 1), (1, 0), (2, 0))
 """Points at an edge: (steps away from the hole, steps along the edge). The short one where over two edges are seen."""
 WIDEST_STEP = 16
 RIDGE = 3e-4

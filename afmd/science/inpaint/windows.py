@@ -8,55 +8,48 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.science.inpaint.gaps import Reach
+from afmd.science.inpaint.gaps import Runs
 
 Values = NDArray[np.float32]
 
 
 class Windows:
-    """The runs that n masked pixels, at ``row`` and ``col`` in row-major order, lie in.
+    """Windows over the runs that masked pixels form in one direction."""
 
-    ``seen``: int32 (4, n), as ``gaps.reach`` has it. ``width``, ``height``: float32 (n,), the lengths in px of the
-    pixel's runs along its line and across the lines.
-    """
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._spans: dict[int, tuple[NDArray[np.intp], NDArray[np.intp], Values]] = {}
 
-    def __init__(self, row: NDArray[np.intp], col: NDArray[np.intp], seen: Reach, shape: tuple[int, ...]) -> None:
-        up, down = np.minimum(seen[0], row + 1), np.minimum(seen[1], shape[0] - row)
-        left, right = np.minimum(seen[2], col + 1), np.minimum(seen[3], shape[1] - col)
-        self.width, self.height = (left + right - 1).astype(np.float32), (up + down - 1).astype(np.float32)
-        self._by_column = np.argsort(col.astype(np.uint16) if shape[1] <= 1 << 16 else col, kind="stable")
-        self._lines = left - 1, right
-        self._columns = up[self._by_column] - 1, down[self._by_column]
+    def lengths(self) -> Values:
+        """Return the length of each pixel's run, px."""
+        return self.spread(self._runs.count.astype(np.float32))
 
-    def along(self, values: Sequence[Values]) -> "Sums":
-        """Prepare means of some values, each (n,), along lines."""
-        return Sums(values, *self._lines, order=None)
+    def whole(self, values: Sequence[Values]) -> list[Values]:
+        """Return the means of some values, each (n,), over each run: one for a run."""
+        share = 1 / self._runs.count
+        sums = (np.add.reduceat(self._runs.sorted(each), self._runs.first, dtype=np.float64) for each in values)
+        return [(total * share).astype(np.float32) for total in sums]
 
-    def across(self, values: Sequence[Values]) -> "Sums":
-        """Prepare means of some values, each (n,), across lines."""
-        return Sums([each[self._by_column] for each in values], *self._columns, order=self._by_column)
+    def spread(self, of_run: Values) -> Values:
+        """Return what is said of each run for each of its pixels, (n,)."""
+        return self._runs.unsorted(np.repeat(of_run, self._runs.count))
 
+    def near(self, values: Values, *half: int) -> list[Values]:
+        """Return the means of values (n,) over so many px to each side, (n,), for each of the half widths."""
+        running = np.zeros(values.size + 1)
+        np.cumsum(self._runs.sorted(values), out=running[1:], dtype=np.float64)
+        means = []
+        for width in half:
+            begin, end, share = self._span(width)
+            mean = (running.take(end) - running.take(begin)).astype(np.float32)
+            mean *= share
+            means.append(self._runs.unsorted(mean))
+        return means
 
-class Sums:
-    """Running sums of some values, each (n,), in the order in which runs are contiguous."""
-
-    def __init__(
-        self, values: Sequence[Values], before: Reach, after: Reach, *, order: NDArray[np.intp] | None
-    ) -> None:
-        self._running = np.zeros((len(values), len(before) + 1))
-        for running, each in zip(self._running, values, strict=True):
-            np.cumsum(each, out=running[1:], dtype=np.float64)
-        self._before, self._after, self._order = before, after, order
-
-    def mean(self, half: int | None, *which: int) -> list[Values]:
-        """Return means of some of the values over ``half`` px to each side or the whole run, each float32 (n,)."""
-        at = np.arange(len(self._before))
-        begin = at - (self._before if half is None else np.minimum(self._before, half))
-        end = at + (self._after if half is None else np.minimum(self._after, half + 1))
-        share = 1 / (end - begin)
-        return [self._ordered((self._running[c].take(end) - self._running[c].take(begin)) * share) for c in which]
-
-    def _ordered(self, means: NDArray[np.float64]) -> Values:
-        found = np.empty(len(means), np.float32)
-        found[slice(None) if self._order is None else self._order] = means
-        return found
+    def _span(self, half: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Values]:
+        if half not in self._spans:
+            before = np.minimum(self._runs.before - np.int32(1), np.int32(half))
+            after = np.minimum(self._runs.after, np.int32(half + 1))
+            at = np.arange(len(before), dtype=np.intp)
+            self._spans[half] = at - before, at + after, np.reciprocal((before + after).astype(np.float32))
+        return self._spans[half]
