@@ -51,8 +51,9 @@ def restore(
     touched = np.zeros_like(masks.final) if refusal or found.label is Label.GOOD else masks.final
     with watch("fill"):
         filled = inpaint.fill(
-            flattened, touched, method=params.fill, pixel_nm=scan.pixel_nm, radius=params.radius, stripes=masks.stripes
-        )
+            flattened, touched, method=params.fill, pixel_nm=scan.pixel_nm, radius=params.radius, stripes=masks.stripes,
+            other_pass=scan.retrace,
+        )  # fmt: skip
     with watch("smooth"):
         restored = smooth.inside(filled.heights, touched, sigma=params.sigma)
         sigma = np.hypot(filled.sigma, restored - filled.heights)
