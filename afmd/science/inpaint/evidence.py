@@ -49,6 +49,9 @@ NARROWEST, WIDEST = -4.0, 3.0
 UNLIKE = 1.35
 """So much wider are intervals made, because no scan is quite like those of training: 90 % intervals then cover about
 93 % on other scans of the training recipe, and lose the rest on surfaces and in ranges that training never drew."""
+UNEVEN = np.float32(0.5)
+"""How much of the passes' unevenness around a hole counts as standard deviation: real passes repeat each other less
+well than simulated ones (of holes cut into three real scans, the interval held 66 to 85 % without, 79 to 95 % with)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,9 +73,9 @@ def weighed(heights: Heights, mask: Mask, *, guess: Kriged, sigma: Values) -> We
     if guess.covariance.variance <= 0 or not known.any() or np.ptp(measured[known]) == 0:
         return Weighed(guess.filled.values, sigma)
     found = judged(Clues(heights, mask, guess=guess, sigma=sigma))
+    own = found.sigma if guess.beside is None else np.hypot(found.sigma, UNEVEN * guess.beside.apart)
     return Weighed(
-        np.where(known, guess.filled.values + found.values, guess.filled.values),
-        np.where(known, found.sigma, sigma),
+        np.where(known, guess.filled.values + found.values, guess.filled.values), np.where(known, own, sigma)
     )
 
 
