@@ -25,14 +25,14 @@ Doubles = NDArray[np.float64]
 
 BOW = 2
 """Order of every first attempt: higher powers run wild where a part of the lines is not trusted."""
-TREADS_DOWN, TREADS_ALONG = (1 / 128, 1 / 64, 1 / 32), (1 / 64, 1 / 32, 1 / 21)
+TREADS_DOWN = (1 / 128, 1 / 64, 1 / 32)
 """How far apart, as a share of the frame, two pixels of a tread are compared."""
 LEVEL, FAR = 0.7, 3.0
 """Steps up to here are level, from here on a step, in units of the usual one."""
 MORE_LEVEL, ONE_WAY = 1.05, 0.65
 """How many times more pixels must lie level, and by what share of the steps more must go one way than the other."""
-MOST_STEPS = 0.16
-"""Share of the pixels that may lie beside a step: a tip that falls behind every feature makes slopes, not treads."""
+MOST_STEPS = 0.3
+"""Share of the pixels that may lie beside a step."""
 RARE = 0.005
 GROUND = 0.3
 """Share of the pixels that surely lie on some level."""
@@ -61,7 +61,8 @@ class Leftover(NamedTuple):
         families, no other choice of measures and weights picked surely better.
         """
         levels = np.log(self.substrate.sigma) + np.log(self.width_nm)
-        return float(levels + np.log(self.slip_nm) + np.log(self.span_nm) / 2)
+        several = np.log(len(self.substrate.levels)) / 4
+        return float(levels + several + np.log(self.slip_nm) + np.log(self.span_nm) / 2)
 
 
 def tidiest(frame: Thinned) -> tuple[Fit, Leftover | None]:
@@ -112,23 +113,20 @@ def leftover(frame: Thinned, scanner: Scanner) -> Leftover:
 
 
 def is_staircase(treads: Floats, levels: Floats, votes: Floats) -> bool:
-    """True where more pixels lie level with those beside them in ``treads``, and nearly all others step one way.
+    """True where more pixels lie level with those below them in ``treads``, and nearly all others step one way.
 
     ``treads``, ``levels``: (lines, columns) nm, the same frame without the scanner of either attempt. On a rough film
-    neither has more, and the flanks of what stands on a ground go up as often as down.
+    neither has more, and the flanks of what stands on a ground go up as often as down. Only steps down the frame are
+    looked at: along the lines, what a tip leaves behind every feature looks like a staircase too.
     """
-    for ours, theirs, own, shares in (
-        (treads, levels, votes, TREADS_DOWN),
-        (treads.T, levels.T, votes.T, TREADS_ALONG),
-    ):
-        for lag in (max(1, round(share * len(ours))) for share in shares):
-            both = own[lag:] * own[:-lag]
-            step, other = ours[lag:] - ours[:-lag], theirs[lag:] - theirs[:-lag]
-            near = narrow_sigma(step, both)
-            more = _share(np.abs(step) < LEVEL * near, both) / _share(np.abs(other) < LEVEL * near, both)
-            up, down = _share(step > FAR * near, both), _share(step < -FAR * near, both)
-            if more > MORE_LEVEL and ONE_WAY * (up + down) < abs(up - down) < MOST_STEPS:
-                return True
+    for lag in (max(1, round(share * len(treads))) for share in TREADS_DOWN):
+        both = votes[lag:] * votes[:-lag]
+        step, other = treads[lag:] - treads[:-lag], levels[lag:] - levels[:-lag]
+        near = narrow_sigma(step, both)
+        more = _share(np.abs(step) < LEVEL * near, both) / _share(np.abs(other) < LEVEL * near, both)
+        up, down = _share(step > FAR * near, both), _share(step < -FAR * near, both)
+        if more > MORE_LEVEL and ONE_WAY * (up + down) < abs(up - down) < MOST_STEPS:
+            return True
     return False
 
 
