@@ -4,7 +4,7 @@ Whatever the method, the surface lies no higher than the erosion allows within i
 touched: that much is geometry and no opinion.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from afmd.domain.tip import Tip
 from afmd.domain.tip_method import TipMethod
 from afmd.errors import InvalidInput, ModelError
 from afmd.science.tip import TOUCHED, Bound, Imaging, bounded, estimated, gated, radius_doubt
+from afmd.science.tip.mending import mended
+from afmd.science.tip.planes import ALLOWED_LIFT
 
 VERSION = "1"
 LEAST_RADIUS_PX = 1.25
@@ -49,12 +51,11 @@ def deconvolved(
         return _left_alone(heights, tip, plan, reason)
     imaging = Imaging(heights, pixel_nm, mask, tip)
     try:
-        bound = bounded(imaging)
+        found = _solved(imaging, plan)
     except InvalidInput as e:
         return _left_alone(heights, tip, plan, f"{e.what}: {e.why}")
-    found = _solved(imaging, bound, plan)
     return Deconvolved(
-        surface=found.surface, sigma=np.hypot(found.sigma, radius_doubt(imaging)), touched=_touched(bound), tip=tip,
+        surface=found.surface, sigma=np.hypot(found.sigma, radius_doubt(imaging)), touched=found.touched, tip=tip,
         estimated=plan.tip is None, method=found.method, backend=found.backend,
     )  # fmt: skip
 
@@ -63,6 +64,7 @@ def deconvolved(
 class _Found:
     surface: Plane
     sigma: Plane
+    touched: NDArray[np.bool_]
     method: TipMethod
     backend: Backend
 
@@ -99,34 +101,39 @@ def _tip(
     return tip, ""
 
 
-def _solved(imaging: Imaging, bound: Bound, plan: TipPlan) -> _Found:
+def _solved(imaging: Imaging, plan: TipPlan) -> _Found:
     if plan.method in (TipMethod.AUTO, TipMethod.NETWORK):
         try:
-            return _by_network(imaging, bound, plan.network)
+            return _by_network(imaging, plan.network)
         except ModelError:
             if plan.method is TipMethod.NETWORK:
                 raise
-    fill = gated(bound, imaging)
+    bound = bounded(imaging)
+    fill, touched = gated(bound, imaging), _touched(bound)
     sigma = np.hypot(bound.sigma, fill.doubt)
     if plan.method is TipMethod.EROSION:
         sigma = np.hypot(sigma, bound.heights - fill.surface)
-        return _Found(bound.heights, sigma, TipMethod.EROSION, Backend("erosion", VERSION))
-    return _Found(fill.surface, sigma, TipMethod.CERTAINTY, Backend("certainty", VERSION))
+        return _Found(bound.heights, sigma, touched, TipMethod.EROSION, Backend("erosion", VERSION))
+    return _Found(fill.surface, sigma, touched, TipMethod.CERTAINTY, Backend("certainty", VERSION))
 
 
-def _by_network(imaging: Imaging, bound: Bound, network: TipNetwork | None) -> _Found:
+def _by_network(imaging: Imaging, network: TipNetwork | None) -> _Found:
     """Return what the network says, held below the bound, and to it inside of what was touched; both within the noise.
 
-    A contact is placed to within two pixels. At a wall that is the whole wall, so there the network has the last word.
+    The bound is that of the picture as a tip can have made it: shifted lines and raised edges put back. A contact is
+    placed to within two pixels. At a wall that is the whole wall, so there the network has the last word.
     """
     if network is None:
         raise ModelError("tip network", why="no weights for it are installed", mend="Use the method certainty")
-    said, sigma = network.restored(
-        imaging.heights, pixel_nm=imaging.pixel_nm, tip=imaging.tip, mask=imaging.mask if imaging.mask.any() else None
-    )
-    margin = np.float32(ALLOWED_SIGMAS) * bound.sigma
-    lowest = np.where(_inside(_touched(bound)), bound.heights - margin, np.float32(-np.inf))
-    return _Found(np.clip(said, lowest, bound.heights + margin), sigma, TipMethod.NETWORK, network.backend)
+    pixel_nm, tip, mask = imaging.pixel_nm, imaging.tip, imaging.mask if imaging.mask.any() else None
+    said, sigma = network.restored(imaging.heights, pixel_nm=pixel_nm, tip=tip, mask=mask)
+    put_back = mended(imaging.heights, pixel_nm=pixel_nm, tip=tip, mask=mask)
+    imaging = replace(imaging, heights=put_back.image)
+    bound = bounded(imaging)
+    touched = _touched(bound)
+    margin = np.float32(ALLOWED_SIGMAS) * bound.sigma + np.float32(ALLOWED_LIFT * put_back.lift_nm)
+    lowest = np.where(_inside(touched), bound.heights - margin, np.float32(-np.inf))
+    return _Found(np.clip(said, lowest, bound.heights + margin), sigma, touched, TipMethod.NETWORK, network.backend)
 
 
 def _touched(bound: Bound) -> NDArray[np.bool_]:

@@ -35,7 +35,7 @@ class PairEntry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """``stack``: float32 (8, rows, cols). ``constants``: float32 (4,), values of the constant planes. ``unit_nm``."""
+    """``stack``: float32 (8, rows, cols). ``constants``: float32 (5,), values of the constant planes. ``unit_nm``."""
 
     stack: NDArray[np.float32]
     constants: NDArray[np.float32]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from afmd.errors import ModelError
-from afmd.inference.deconvolution import ALLOWED_NOISE, ANSWERS, QUIET
+from afmd.inference.deconvolution import ANSWERS, QUIET
 from afmd.inference.manifest import MANIFEST
 from afmd.inference.tiling import LARGEST_SIDE, OVERLAP
 from afmd.science.tip import planes
@@ -90,7 +90,7 @@ def spread_factors(net: nn.Module, validation: Sequence[PairEntry]) -> tuple[flo
         image, answer = whole_pair(made)
         depth, spread = net(torch.from_numpy(image)[None])[0].numpy()
         noise = image[planes.NOISE].flat[0] ** 2 / 10
-        error = np.abs(np.maximum(depth, -ALLOWED_NOISE * noise) - answer[0])
+        error = np.abs(np.maximum(depth, -planes.slack_of(image)) - answer[0])
         ratio = (error / (NORMAL_90 * np.exp(spread))).ravel()
         ratios[int(noise > QUIET)].append(float(np.quantile(ratio, WANTED)))
     everything = [*ratios[0], *ratios[1]]

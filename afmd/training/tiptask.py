@@ -43,7 +43,7 @@ class TipTask:
         return TipNet(planes=len(planes.NAMES), widths=wanted.widths)
 
     def batch(self, entries: Sequence[Any], step: int) -> Batch:
-        """Return planes (n, 10, rows, cols) and answers (n, 6, rows, cols), see `whole_pair`."""
+        """Return planes (n, 11, rows, cols) and answers (n, 6, rows, cols), see `whole_pair`."""
         rng = np.random.default_rng([self.configuration.seed, step, 3])
         chosen = [entries[int(i)] for i in rng.integers(len(entries), size=self.configuration.optimiser.batch)]
         images, answers = [], []

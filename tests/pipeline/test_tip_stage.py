@@ -185,6 +185,20 @@ def test_the_network_is_held_to_what_geometry_knows() -> None:
     assert (found.surface[~found.touched] < bound.surface[~found.touched] - 10).all()
 
 
+@pytest.mark.parametrize("part", [slice(None), slice(30, 110)])
+def test_a_shifted_line_does_not_drag_the_network_down(part: slice) -> None:
+    of = scene("blocks")
+    shifted = of.image.copy()
+    level = 5 + int(np.abs(np.diff(of.image, axis=0)).mean(axis=1)[5:-5].argmin())
+    shifted[level, part] -= 2
+
+    found = freed(replace(of, image=shifted), "network", network=FakeTipNetwork(of.surface))
+    held = freed(replace(of, image=shifted), "erosion")
+
+    assert np.count_nonzero(held.surface < of.surface - 0.5) > 100
+    assert np.count_nonzero(found.surface < of.surface - 0.5) == 0
+
+
 def test_auto_takes_the_network_where_it_knows_the_tip_and_says_who_it_was() -> None:
     of = scene("domes")
     network, stranger = FakeTipNetwork(of.surface), FakeTipNetwork(of.surface, knows=False)

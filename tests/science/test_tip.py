@@ -10,6 +10,7 @@ import pytest
 from afmd.domain.tip import Tip
 from afmd.errors import InvalidInput
 from afmd.science.tip import certainty, dilate, erode, kernel, opening
+from afmd.science.tip.morphology import LEVELS, erode_coarsely
 
 
 def domes(rows=60, cols=70, seed=0):
@@ -80,6 +81,16 @@ def test_a_lopsided_tip_is_turned_round_between_dilation_and_erosion():
     assert image[4, 5] == 6
     assert (erode(image, tip) >= surface).all()
     assert erode(image, tip)[4, 4] == 10
+
+
+@pytest.mark.parametrize("form", ["cone", "paraboloid"])
+def test_the_coarse_erosion_is_the_erosion_to_within_its_levels(form):
+    image = domes().astype(np.float32)
+    image[10:14, 20:40] = np.inf
+    relief = float(np.ptp(image[np.isfinite(image)]))
+    tip = kernel(Tip(6.0, 20.0, form), pixel_nm=(1.0, 1.0), relief_nm=relief)
+
+    np.testing.assert_allclose(erode_coarsely(image, tip), erode(image, tip), atol=1.01 * relief / LEVELS)
 
 
 def test_the_erosion_is_never_below_the_surface():

@@ -5,7 +5,9 @@ import pytest
 
 from afmd.domain.tip import Tip
 from afmd.science.tip import planes
-from afmd.science.tip.planes import NAMES, noise_rms, tip_view, unshifted
+from afmd.science.tip.lines import unshifted
+from afmd.science.tip.mending import noise_rms
+from afmd.science.tip.planes import NAMES, tip_view
 from afmd.twin.pairs import imaged, pair, paper_b
 
 

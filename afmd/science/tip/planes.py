@@ -12,17 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.tip import Tip, TipForm
-from afmd.science.tip.morphology import erode
+from afmd.science.tip.lines import middle_of_three_lines
+from afmd.science.tip.mending import mended
+from afmd.science.tip.morphology import erode, erode_coarsely
 from afmd.science.tip.shape import kernel
 
-RECIPE: Final = 1
+RECIPE: Final = 2
 """Counts up whenever a plane changes: weights of another recipe are refused."""
 
-NAMES: Final = ("height", "gap", "robust", "slope", "touches", "masked", "down", "across", "flank", "noise")
-HEIGHT, GAP, ROBUST, SLOPE, TOUCHES, MASKED, DOWN, ACROSS, FLANK, NOISE = range(len(NAMES))
-CONSTANT: Final = (DOWN, ACROSS, FLANK, NOISE)
+NAMES: Final = ("height", "gap", "robust", "slope", "touches", "masked", "down", "across", "flank", "noise", "lift")
+HEIGHT, GAP, ROBUST, SLOPE, TOUCHES, MASKED, DOWN, ACROSS, FLANK, NOISE, LIFT = range(len(NAMES))
+CONSTANT: Final = (DOWN, ACROSS, FLANK, NOISE, LIFT)
 MOST_PX: Final = 16.0
 """Largest radius in pixels that the network learned; a finer grid is seen as several coarser ones, interleaved."""
+
+ALLOWED_NOISE: Final = 3.0
+"""Standard deviations of the noise by which the surface may lie above the erosion."""
+ALLOWED_LIFT: Final = 0.5
+"""Share of a lift of edges that was taken off, by which it may lie above the erosion of what is left."""
 
 Plane = NDArray[np.float32]
 
@@ -31,10 +38,12 @@ Plane = NDArray[np.float32]
 class TipView:
     """An image as the network sees it.
 
-    ``planes``: float32 (10, rows, cols), see ``NAMES``. ``bound``: float32 (rows, cols) nm, the erosion of ``image``.
-    ``image``: the heights, shifted lines put back. ``ground``: nm, what ``planes[HEIGHT]`` is measured from.
-    ``unit_nm``: the length of 1 in planes and answers. ``noise_nm``: standard deviation of white noise. ``stride``:
-    of how many interleaved grids, each way, the picture is made for the network.
+    ``planes``: float32 (11, rows, cols), see ``NAMES``. ``bound``: float32 (rows, cols) nm, the erosion of ``image``.
+    ``image``: the heights, shifted lines and raised edges put back. ``ground``: nm, what ``planes[HEIGHT]`` is measured
+    from. ``unit_nm``: the length of 1 in planes and answers. ``noise_nm``: standard deviation of white noise.
+    ``lift_nm``: by how much edges had been raised, or 0. ``slack``: float32 (rows, cols) nm, by how much the surface
+    may lie above the bound, see `slack_of`. ``stride``: of how many interleaved grids, each way, the picture is made
+    for the network.
     """
 
     planes: Plane
@@ -43,6 +52,8 @@ class TipView:
     ground: Plane
     unit_nm: float
     noise_nm: float
+    lift_nm: float
+    slack: Plane
     stride: int
 
 
@@ -53,10 +64,10 @@ def tip_view(
     pitch = float(np.sqrt(pixel_nm[0] * pixel_nm[1]))
     unit = max(tip.radius_nm, pitch)
     stride = max(1, int(np.ceil(tip.radius_nm / (pitch * MOST_PX))))
-    image = unshifted(np.asarray(heights, np.float32), mask, least=0.003 * unit)
-    noise = noise_rms(image, mask)
+    found = mended(heights, pixel_nm=pixel_nm, tip=tip, mask=mask)
+    image, noise = found.image, found.noise_nm
     bound = _eroded(image, pixel_nm, tip, mask)
-    robust = _eroded(_middle_of_three_lines(image), pixel_nm, tip, mask)
+    robust = _eroded(middle_of_three_lines(image), pixel_nm, tip, mask, coarsely=True)
     ground = ground_level(bound, pixel_nm, reach_nm=3 * unit)
     slope_of_flank = float(np.tan(np.radians(tip.half_angle_deg)))
     planes = np.empty((len(NAMES), *image.shape), np.float32)
@@ -70,40 +81,21 @@ def tip_view(
         planes[plane] = np.log2(unit / (side * stride)) / 4
     planes[FLANK] = 2 * slope_of_flank
     planes[NOISE] = np.sqrt(10 * noise / unit)
+    planes[LIFT] = np.sqrt(found.lift_nm / unit)
     if mask is not None:
         planes[GAP][mask] = planes[ROBUST][mask] = 0
-    return TipView(planes, bound, image, ground, unit, noise, stride)
+    slack = np.float32(unit) * slack_of(planes)
+    return TipView(planes, bound, image, ground, unit, noise, found.lift_nm, slack, stride)
 
 
-def noise_rms(image: Plane, mask: NDArray[np.bool_] | None = None) -> float:
-    """Return the standard deviation of white noise in nm, 0 for a picture without any.
+def slack_of(planes: Plane) -> Plane:
+    """Return by how much, in units, the surface may lie above the erosion (rows, cols), from the planes.
 
-    From the median magnitude of the second difference both ways (Immerkær 1996), which smooth surfaces hardly feel.
+    Noise pulls the erosion down; an estimated lift may have been taken off too much; and one low line that was not put
+    back drags down as many as the tip is wide, where the erosion of the median over three lines stays up.
     """
-    if min(image.shape) < 3:
-        return 0.0
-    once = image[:-2] - 2 * image[1:-1] + image[2:]
-    twice = np.abs(once[:, :-2] - 2 * once[:, 1:-1] + once[:, 2:])
-    sample = twice.ravel() if mask is None else twice[~mask[1:-1, 1:-1]]
-    sample = sample[:: max(1, sample.size // 40_000) | 1]
-    return float(np.median(sample)) / (6 * 0.67449) if sample.size else 0.0
-
-
-def unshifted(image: Plane, mask: NDArray[np.bool_] | None, *, least: float) -> Plane:
-    """Return the image with lines put back that as a whole stand apart from both their neighbours.
-
-    A line is moved where the median of its differences to the middle of three lines stands out of those of other lines
-    by 4 robust standard deviations and by ``least`` nm.
-    """
-    if len(image) < 5:
-        return image
-    away = image - _middle_of_three_lines(image)
-    if mask is not None:
-        away = np.where(mask, 0, away)
-    offsets = np.median(away, axis=1)
-    spread = 1.4826 * float(np.median(np.abs(offsets)))
-    offsets[np.abs(offsets) < max(4 * spread, least)] = 0
-    return image if not offsets.any() else np.asarray(image - offsets[:, None].astype(np.float32))
+    noise, lift = planes[NOISE].flat[0] ** 2 / 10, planes[LIFT].flat[0] ** 2
+    return np.asarray(np.maximum(planes[ROBUST], 0) + (ALLOWED_NOISE * noise + ALLOWED_LIFT * lift), np.float32)
 
 
 def touches(image: Plane, *, pixel_nm: tuple[float, float], tip: Tip, noise_nm: float) -> Plane:
@@ -136,14 +128,15 @@ def ground_level(bound: Plane, pixel_nm: tuple[float, float], *, reach_nm: float
     return np.asarray(cv2.blur(least, (across, down)), np.float32)
 
 
-def _eroded(image: Plane, pixel_nm: tuple[float, float], tip: Tip, mask: NDArray[np.bool_] | None) -> Plane:
+def _eroded(
+    image: Plane, pixel_nm: tuple[float, float], tip: Tip, mask: NDArray[np.bool_] | None, *, coarsely: bool = False
+) -> Plane:
     known = image if mask is None else image[~mask]
     relief = float(np.ptp(known)) if known.size else 0.0
-    heights = kernel(tip, pixel_nm=pixel_nm, relief_nm=relief)
-    if mask is None or not mask.any():
-        return np.asarray(erode(image, heights), np.float32)
-    bound = np.asarray(erode(np.where(mask, np.float32(np.inf), image), heights), np.float32)
-    return np.where(np.isfinite(bound), bound, image)
+    shape = kernel(tip, pixel_nm=pixel_nm, relief_nm=relief)
+    free = image if mask is None else np.where(mask, np.float32(np.inf), image)
+    bound = np.asarray((erode_coarsely if coarsely else erode)(free, shape), np.float32)
+    return bound if mask is None else np.where(np.isfinite(bound), bound, image)
 
 
 def _steepness(surface: Plane, pixel_nm: tuple[float, float]) -> Plane:
@@ -157,8 +150,3 @@ def _gradient(surface: Plane, pixel_nm: tuple[float, float]) -> list[Plane]:
         np.asarray(np.gradient(surface, pitch, axis=axis), np.float32) if surface.shape[axis] > 1 else 0 * surface
         for axis, pitch in enumerate(pixel_nm)
     ]
-
-
-def _middle_of_three_lines(image: Plane) -> Plane:
-    above, below = np.vstack([image[:1], image[:-1]]), np.vstack([image[1:], image[-1:]])
-    return np.maximum(np.minimum(above, below), np.minimum(np.maximum(above, below), image))

@@ -74,7 +74,7 @@ def _planned(draw: Draw, recipe: PairRecipe) -> _Plan:
     published = kind in PAPER_KINDS and draw.chance("published", recipe.published)
     finer = 2 if draw.chance("finer", recipe.finer) else 1
     if published:
-        tip = recipe.tip or Tip(_most_often_ten(draw), draw.uniform("half_angle_deg", 15, 28))
+        tip = recipe.tip or Tip(_radius_nm(draw), draw.uniform("half_angle_deg", 15, 28))
         return _Plan(kind, tip, (1.0, 1.0), Size(), finer)
     low, high = max(1.0, 3.0 / pixel), min(16.0, 25.0 / pixel)
     radius = draw.log("radius_px", low, max(high, 1.2 * low)) * pixel
@@ -88,9 +88,12 @@ def _planned(draw: Draw, recipe: PairRecipe) -> _Plan:
     return _Plan(kind, tip, pitch, size, finer if radius / pixel <= 8 else 1)
 
 
-def _most_often_ten(draw: Draw) -> float:
-    if draw.chance("about_ten", 0.4):
+def _radius_nm(draw: Draw) -> float:
+    """Return a radius that is often about ten, and often as large as the published bodies, where least is touched."""
+    if draw.chance("about_ten", 0.35):
         return draw.uniform("radius_nm", 9, 11)
+    if draw.chance("blunt", 0.3):
+        return draw.uniform("radius_nm", 12, 18)
     return draw.log("radius_nm", 3, 18)
 
 

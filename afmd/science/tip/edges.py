@@ -1,0 +1,225 @@
+"""Raised edges, put back before a tip is undone. Rule: a lift is taken off only if the image is more like a tip's then.
+
+A loop that lags or a tip that is pushed raises an image where it is steep, by up to a greatest lift (edge elevation).
+No tip records such an image: its opening by the tip lies below it (Villarrubia 1997, section 6), and the opening,
+raised again, is not the image. The lift is the one for which both come nearest.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.domain.tip import Tip, TipForm
+from afmd.science.tip.morphology import dilate, erode
+from afmd.science.tip.shape import kernel
+
+Plane = NDArray[np.float32]
+
+STEEP: Final = 1.5
+"""Slope from which an edge is raised no further."""
+WINDOW_PX: Final = 128
+LEAST_SIDE_PX: Final = 48
+BLUR_PER_NOISE: Final = 2.5
+BLURS_PX: Final = (0.3, 0.8)
+"""Before slopes are taken a noisy image is blurred, in proportion to its noise; by less than the first, not at all."""
+SHARPEST: Final = 0.3
+NEARLY_NONE: Final = 0.005
+COARSE: Final = (0.5, 1.1, 1.8, 2.4)
+"""Lifts, in pixels, that are tried first."""
+MOST_PX: Final = 3.0
+WIDTHS_PX: Final = (0.6, 2.2)
+STEPS: Final = ((0.0, 0.45), (0.3, 0.0), (0.15, 0.0), (0.0, 0.2), (0.07, 0.0))
+"""By how much lift and width, in pixels, are varied by turns."""
+LEAST_GAIN: Final = 0.05
+"""Share of the objection to an image as it is by which a lift must lessen it."""
+NOTHING: Final = 4e-3
+SHARPER: Final = ((0.95, 1.0), (0.9, 1.15))
+"""Shares of the radius whose tips must not explain an image as well without a lift; the sharper one is given less
+credit, for sharp tips explain noise."""
+CAUTION, CAUTION_NOISY, CAUTION_BOTH = 0.01, 0.02, 0.12
+"""Objection to a lift of one pixel for its own sake, and in noise of one pixel; noise alone favours lifts, most of all
+on all sides: the share by which objections to those are raised in noise."""
+CALM: Final = 0.02
+"""Noise, in pixels, beyond which an image does not tell the width."""
+SEEKING_ROUNDS, ROUNDS = 8, 14
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """What raised the edges of an image; lengths in pixels (the geometric mean of both pitches).
+
+    ``most``: the lift of the steepest places, 0 for none. ``width``: of the Gaussian over which slopes are felt.
+    ``both``: True on all sides, False only where the tip climbs along the line.
+    """
+
+    most: float = 0.0
+    width: float = 1.3
+    both: bool = True
+
+
+def lift_of(
+    image: Plane, *, pixel_nm: tuple[float, float], tip: Tip, noise_nm: float, mask: NDArray[np.bool_] | None = None
+) -> Lift:
+    """Return the lift that best explains an image (rows, cols) nm of a known tip, or none.
+
+    Large images are judged by the window of theirs with most edges. Raises ``InvalidInput`` for an absurd kernel.
+    """
+    if min(image.shape) < LEAST_SIDE_PX or (mask is not None and mask.all()):
+        return Lift()
+    window = _edgiest(image, pixel_nm)
+    court = _Court(image[window], pixel_nm, tip, noise_nm, None if mask is None else ~mask[window])
+    none = court.objection(Lift())
+    if none < NOTHING:
+        return Lift()
+    best, least = court.best(Lift(most, both=both) for both in (True, False) for most in COARSE)
+    if least > (1 - LEAST_GAIN) * none:
+        return Lift()
+    for most, width in STEPS:
+        if not (width and court.noise > CALM):
+            best, least = court.best(_varied(best, most, width), than=(best, least))
+    return best if least < court.objection_to_sharper_tips() else Lift()
+
+
+def lowered(image: Plane, lift: Lift, *, pixel_nm: tuple[float, float], noise_nm: float, rounds: int = ROUNDS) -> Plane:
+    """Return the image (rows, cols) nm that the lift had raised: the fixed point of image less lift, damped."""
+    if lift.most == 0:
+        return image
+    pitch = _pitch(pixel_nm)
+    most, width = np.float32(lift.most * pitch), lift.width * pitch
+    step = np.float32(1 / (1 + min(0.5 * lift.most / lift.width, 1.5) ** 2))
+    result = image - most / 2 * share_raised(image, width, lift.both, pixel_nm=pixel_nm, noise_nm=noise_nm)
+    for _ in range(rounds):
+        raised = share_raised(result, width, lift.both, pixel_nm=pixel_nm, noise_nm=noise_nm)
+        result += step * (image - result - most * raised)
+    return np.asarray(result, np.float32)
+
+
+def share_raised(
+    image: Plane, width_nm: float, both: bool, *, pixel_nm: tuple[float, float], noise_nm: float = 0.0
+) -> Plane:
+    """Return which share of the greatest lift each pixel is raised by, in [0, 1]: its slope, blurred, up to ``STEEP``.
+
+    ``noise_nm``: of white noise in the image, whose own slopes raise nothing.
+    """
+    noise = noise_nm / _pitch(pixel_nm)
+    blur = _blur_px(noise)
+    smooth = _blurred(image, blur)
+    down, across = (_slope(smooth, axis, pixel_nm[axis]) for axis in (0, 1))
+    squared = across**2 + down**2 if both else np.maximum(across, 0) ** 2
+    if noise > 0:
+        squared = np.maximum(squared - np.float32((3.0 if both else 1.5) * _slope_noise(noise, blur)), 0)
+    steep = np.minimum(np.sqrt(squared), np.float32(STEEP))
+    left = np.sqrt(max(1 - (blur * _pitch(pixel_nm) / width_nm) ** 2, SHARPEST**2))
+    across_px, down_px = (float(left * width_nm / pitch) for pitch in reversed(pixel_nm))
+    felt = cv2.GaussianBlur(steep, (0, 0), sigmaX=across_px, sigmaY=down_px, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(np.minimum(felt, np.float32(1)), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Court:
+    """Hears what speaks against a lift in one window of an image."""
+
+    image: Plane
+    pixel_nm: tuple[float, float]
+    tip: Tip
+    noise_nm: float
+    trusted: NDArray[np.bool_] | None
+
+    @property
+    def noise(self) -> float:
+        """White noise in pixels."""
+        return self.noise_nm / _pitch(self.pixel_nm)
+
+    def best(self, lifts: Iterable[Lift], *, than: tuple[Lift, float] | None = None) -> tuple[Lift, float]:
+        """Return the lift that least speaks against, and how much that is."""
+        heard = [(lift, self.objection(lift)) for lift in lifts]
+        return min(heard if than is None else [than, *heard], key=lambda found: found[1])
+
+    def objection_to_sharper_tips(self) -> float:
+        """Return the least that speaks against the image as it is, had the tip been sharper than was said.
+
+        A tip that is not as blunt as one believes leaves what looks like a lift. Not asked of a measured tip.
+        """
+        if self.tip.form is TipForm.ARRAY:
+            return float("inf")
+        sharper = (replace(self, tip=replace(self.tip, radius_nm=part * self.tip.radius_nm)) for part, _ in SHARPER)
+        return min(ease * court.objection(Lift()) for court, (_, ease) in zip(sharper, SHARPER, strict=True))
+
+    def objection(self, lift: Lift) -> float:
+        """Return the mean distance, in pixels, of the lowered image from its opening and of both once raised again."""
+        pitch = _pitch(self.pixel_nm)
+        before = lowered(self.image, lift, pixel_nm=self.pixel_nm, noise_nm=self.noise_nm, rounds=SEEKING_ROUNDS)
+        image, before = (_blurred(field, _blur_px(self.noise_nm / pitch)) for field in (self.image, before))
+        shape = kernel(self.tip, pixel_nm=self.pixel_nm, relief_nm=float(np.ptp(before)))
+        opened = np.asarray(dilate(erode(before, shape), shape), np.float32)
+        again = opened
+        if lift.most:
+            raised = share_raised(opened, lift.width * pitch, lift.both, pixel_nm=self.pixel_nm)
+            again = opened + np.float32(lift.most * pitch) * raised
+        apart = sum(np.minimum(np.abs(gap) / np.float32(pitch), 1) for gap in (before - opened, image - again))
+        if self.trusted is not None:
+            apart = apart * self.trusted
+        margins = (min(s // 2, n // 5) for s, n in zip(shape.shape, image.shape, strict=True))
+        inner = tuple(slice(m, -m or None) for m in margins)
+        doubt = 1 + CAUTION_BOTH * (lift.both and lift.most > 0 and self.noise > NEARLY_NONE)
+        return doubt * float(np.mean(apart[inner])) + lift.most * (CAUTION + CAUTION_NOISY * self.noise)
+
+
+def _varied(lift: Lift, most: float, width: float) -> list[Lift]:
+    return [
+        replace(
+            lift,
+            most=float(np.clip(lift.most + sign * most, 0.1, MOST_PX)),
+            width=float(np.clip(lift.width + sign * width, *WIDTHS_PX)),
+        )
+        for sign in (-1, 1)
+    ]
+
+
+def _edgiest(image: Plane, pixel_nm: tuple[float, float]) -> tuple[slice, slice]:
+    """Return the window of at most ``WINDOW_PX`` pixels a side whose lines rise and fall most."""
+    sides = [min(n, WINDOW_PX) for n in image.shape]
+    if sides == list(image.shape):
+        return slice(None), slice(None)
+    steps = np.minimum(np.abs(np.diff(image, axis=1, append=image[:, -1:])), np.float32(STEEP * pixel_nm[1]))
+    total = np.pad(steps.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    tops, lefts = (np.unique(np.linspace(0, n - s, 9).astype(int)) for n, s in zip(image.shape, sides, strict=True))
+    lows, rights = tops + sides[0], lefts + sides[1]
+    down = total[lows] - total[tops]
+    i, j = divmod(int(np.argmax(down[:, rights] - down[:, lefts])), len(lefts))
+    return slice(int(tops[i]), int(lows[i])), slice(int(lefts[j]), int(rights[j]))
+
+
+def _slope(image: Plane, axis: int, pitch: float) -> Plane:
+    """Return the central difference along an axis over its pitch, one-sided at the frame."""
+    field, result = np.moveaxis(image, axis, 0), np.empty_like(image)
+    target = np.moveaxis(result, axis, 0)
+    np.subtract(field[2:], field[:-2], out=target[1:-1])
+    target[1:-1] *= np.float32(0.5)
+    target[0], target[-1] = field[1] - field[0], field[-1] - field[-2]
+    result /= np.float32(pitch)
+    return result
+
+
+def _blur_px(noise: float) -> float:
+    wanted = BLUR_PER_NOISE * noise
+    return float(min(wanted, BLURS_PX[1])) if wanted >= BLURS_PX[0] else 0.0
+
+
+def _blurred(image: Plane, width_px: float) -> Plane:
+    return image if width_px == 0 else np.asarray(cv2.GaussianBlur(image, (0, 0), width_px), np.float32)
+
+
+def _slope_noise(noise: float, blur_px: float) -> float:
+    """Return the variance of either slope that white noise (in pixels) leaves after the blur."""
+    if blur_px == 0:
+        return noise**2 / 2
+    return noise**2 / (8 * np.pi * blur_px**2) * (1 - float(np.exp(-1 / blur_px**2)))
+
+
+def _pitch(pixel_nm: tuple[float, float]) -> float:
+    return float(np.sqrt(pixel_nm[0] * pixel_nm[1]))

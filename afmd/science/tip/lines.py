@@ -1,0 +1,85 @@
+"""Shifted lines, put back before a tip is undone. Rule: a line moves only where it stands apart from both neighbours.
+
+A tip that is undone spreads one wrong line over as many lines as the tip is wide; so lines are put back first, whole
+or in part.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.float32]
+
+SIGMAS: Final = 4.0
+LEAST_PART_PX: Final = 12
+PART_LEAST: Final = 2.0
+"""A part must stand apart by this many times what a whole line must."""
+PART_NOISES: Final = 1.5
+"""A pixel speaks for a shifted part where it stands apart by this many standard deviations of the noise or more."""
+AGAINST: Final = 0.5
+"""What each pixel of a part says against it; one that stands clearly apart says 1 for it."""
+ALIKE: Final = 0.35
+"""Quartiles of a shifted part differ by no more than this share of the shift (and by the noise's own)."""
+
+
+def unshifted(image: Plane, mask: NDArray[np.bool_] | None, *, least: float, noise: float = 0.0) -> Plane:
+    """Return the image (rows, cols) with lines put back that stand apart from both their neighbours, whole or in part.
+
+    A line is moved where the median of its differences to the middle of three lines stands out of those of other lines
+    by 4 robust standard deviations and by ``least`` nm; then the longest part of each line that stands apart evenly, by
+    twice that and out of white ``noise`` (standard deviation, nm).
+    """
+    if len(image) < 5:
+        return image
+    away = _away(image, mask)
+    offsets = np.median(away, axis=1)
+    spread = 1.4826 * float(np.median(np.abs(offsets)))
+    offsets[np.abs(offsets) < max(SIGMAS * spread, least)] = 0
+    whole = image if not offsets.any() else np.asarray(image - offsets[:, None].astype(np.float32))
+    return _parts_put_back(whole, _away(whole, mask), least=least, noise=noise)
+
+
+def middle_of_three_lines(image: Plane) -> Plane:
+    """Return the median of each pixel and those above and below."""
+    above, below = np.vstack([image[:1], image[:-1]]), np.vstack([image[1:], image[-1:]])
+    return np.maximum(np.minimum(above, below), np.minimum(np.maximum(above, below), image))
+
+
+def _parts_put_back(image: Plane, away: Plane, *, least: float, noise: float) -> Plane:
+    apart = max(PART_LEAST * least, PART_NOISES * noise)
+    result = image
+    for sign in (1, -1):
+        spoken = np.float32(sign / apart) * away
+        rows = np.flatnonzero((spoken >= 1).sum(axis=1) >= LEAST_PART_PX // 2)
+        start, stop = _strongest(np.clip(spoken[rows], -1, 1) - AGAINST)
+        for row, first, end in zip(rows, start, stop, strict=True):
+            part = slice(int(first), int(end))
+            if end - first < LEAST_PART_PX:
+                continue
+            low, middle, high = np.percentile(away[row, part], (25, 50, 75))
+            if sign * middle >= apart and high - low <= ALIKE * abs(middle) + 2 * noise:
+                result = image.copy() if result is image else result
+                result[row, part] -= np.float32(middle)
+    return result
+
+
+def _strongest(voices: Plane) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return start and stop of the part of each row whose sum is greatest."""
+    sums = np.zeros((voices.shape[0], voices.shape[1] + 1))
+    np.cumsum(voices, axis=1, out=sums[:, 1:])
+    gains = sums - np.minimum.accumulate(sums, axis=1)
+    stop = gains.argmax(axis=1)
+    before = np.arange(sums.shape[1])[None, :] <= stop[:, None]
+    return np.where(before, sums, np.inf).argmin(axis=1), stop
+
+
+def _away(image: Plane, mask: NDArray[np.bool_] | None) -> Plane:
+    """Return how far each pixel lies from the middle of three, 0 where one of them is masked."""
+    away = image - middle_of_three_lines(image)
+    if mask is None or not mask.any():
+        return away
+    unsure = mask.copy()
+    unsure[1:] |= mask[:-1]
+    unsure[:-1] |= mask[1:]
+    return np.where(unsure, np.float32(0), away)
