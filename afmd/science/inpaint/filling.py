@@ -80,9 +80,8 @@ def fill(
     opposite pass, float32 (rows, cols) nm, the same orientation, levelled or not; only ``evidence`` looks at it. Raises
     ``InvalidInput`` where no pixel is left to fill from.
     """
-    result, sigma = heights.copy(), np.zeros_like(heights)
     if not mask.any():
-        return Filled(heights=result, sigma=sigma)
+        return Filled(heights=heights.copy(), sigma=np.zeros_like(heights))
     if mask.all():
         raise InvalidInput(
             "mask", why="every pixel is masked", mend="Leave some pixels to fill from", field="mask"
@@ -92,5 +91,6 @@ def fill(
     none = np.zeros_like(mask)
     stripes = none if stripes is None else stripes & mask
     found = METHODS[method](Holes(heights, mask, stripes, pixel_nm, radius, guess, standard_deviation(guess)))
+    result, sigma = heights.copy(), np.zeros_like(heights)
     result[mask], sigma[mask] = found.values, found.sigma
     return Filled(heights=result, sigma=sigma)
