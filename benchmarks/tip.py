@@ -4,8 +4,9 @@
 
 Erosion of a simulated image by a 21 × 21 tip, ours and Gwyddion's by turns in this one process, each on one thread, as
 a ratio of the fastest of each; both results are compared first. Then processor seconds of the blind estimate and of the
-removal by contacts. ``--figures N`` adds the errors of the estimated radius over N frames a kind, from the evaluation
-seeds: blocks, domes, prisms, cylinders, all of them, and fractal ground, as paper B draws them.
+removal by contacts; planes and answer of the network as ratios to one erosion. ``--figures N`` adds the errors of
+the estimated radius over N frames a kind, from the evaluation seeds: blocks, domes, prisms, cylinders, all of them, and
+fractal ground, as paper B draws them.
 """
 
 import argparse
@@ -21,8 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.tip_method import TipMethod
+from afmd.inference.deconvolution import network_deconvolver
 from afmd.pipeline.deconvolution import TipPlan, deconvolved
-from afmd.science.tip import erode, estimated
+from afmd.science.tip import erode, estimated, kernel
+from afmd.science.tip.planes import RECIPE, tip_view
 from afmd.twin.pairs import Pair, pair, paper_b
 
 TIP_SIDE = 21
@@ -39,6 +42,7 @@ def main() -> None:
     frame = _frame("cuboids", 1, side=arguments.side, noise_nm=0.3)
     _morphology(frame.image.astype(np.float64), arguments.repeats)
     _whole(frame)
+    _network(_frame("misc", 1, side=arguments.side, noise_nm=0.0), arguments.repeats)
     if arguments.figures:
         _figures(arguments.figures, side=arguments.side)
 
@@ -121,6 +125,20 @@ def _whole(frame: Pair) -> None:
     plan = TipPlan(frame.tip, TipMethod.CERTAINTY)
     _, spent = _timed(lambda: deconvolved(frame.image, pixel_nm=frame.pixel_nm, mask=mask, plan=plan))
     print(f"removal by contacts {spent:.2f} s of processor time")
+
+
+def _network(frame: Pair, repeats: int) -> None:
+    """Print what the network's planes and the whole of its answer take, beside one exact erosion in the same run."""
+    shape = kernel(frame.tip, pixel_nm=frame.pixel_nm, relief_nm=float(np.ptp(frame.image)))
+    network = network_deconvolver(look=tip_view, recipe=RECIPE)
+    rivals: dict[str, Callable[[], Any]] = {
+        "exact erosion": lambda: erode(frame.image, shape),
+        "planes": lambda: tip_view(frame.image, pixel_nm=frame.pixel_nm, tip=frame.tip),
+        "planes and network": lambda: network.restored(frame.image, pixel_nm=frame.pixel_nm, tip=frame.tip),
+    }
+    spent = {name: min(_timed(run)[1] for _ in range(repeats)) for name, run in rivals.items()}
+    for name, seconds in spent.items():
+        print(f"  {name:18s} {1e3 * seconds:7.1f} ms, {seconds / spent['exact erosion']:.1f} erosions")
 
 
 def _timed(run: Callable[[], Any]) -> tuple[Any, float]:

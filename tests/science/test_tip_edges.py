@@ -74,6 +74,14 @@ def test_a_lift_scales_with_heights_pitch_and_radius() -> None:
     np.testing.assert_allclose(there.image, 5 * here.image, atol=1e-2)
 
 
+def test_no_lift_is_sought_under_a_tip_that_is_not_sure() -> None:
+    of = raised("cuboids", 1)
+    vague = Tip(of.tip.radius_nm, of.tip.half_angle_deg, radius_sigma_nm=0.5)
+
+    assert lift_of(of.image, pixel_nm=PIXEL_NM, tip=of.tip, noise_nm=0.0) != Lift()
+    assert lift_of(of.image, pixel_nm=PIXEL_NM, tip=vague, noise_nm=0.0) == Lift()
+
+
 def test_a_small_or_wholly_masked_image_is_left_alone() -> None:
     of = raised("cuboids", 2)
     small = of.image[:40, :40]

@@ -37,6 +37,8 @@ STEPS: Final = ((0.0, 0.45), (0.3, 0.0), (0.15, 0.0), (0.0, 0.2), (0.07, 0.0))
 LEAST_GAIN: Final = 0.05
 """Share of the objection to an image as it is by which a lift must lessen it."""
 NOTHING: Final = 4e-3
+MOST_UNSURE: Final = 0.02
+"""Share of the radius that its standard deviation may be."""
 SHARPER: Final = ((0.95, 1.0), (0.9, 1.15))
 """Shares of the radius whose tips must not explain an image as well without a lift; the sharper one is given less
 credit, for sharp tips explain noise."""
@@ -66,9 +68,11 @@ def lift_of(
 ) -> Lift:
     """Return the lift that best explains an image (rows, cols) nm of a known tip, or none.
 
-    Large images are judged by the window of theirs with most edges. Raises ``InvalidInput`` for an absurd kernel.
+    None is sought where the radius itself is unsure, for a wrong radius leaves the same traces. Large images are judged
+    by the window of theirs with most edges. Raises ``InvalidInput`` for an absurd kernel.
     """
-    if min(image.shape) < LEAST_SIDE_PX or (mask is not None and mask.all()):
+    unsure = tip.radius_sigma_nm > MOST_UNSURE * tip.radius_nm
+    if unsure or min(image.shape) < LEAST_SIDE_PX or (mask is not None and mask.all()):
         return Lift()
     window = _edgiest(image, pixel_nm)
     court = _Court(image[window], pixel_nm, tip, noise_nm, None if mask is None else ~mask[window])
