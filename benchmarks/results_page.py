@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from results_filling import CLASSES
-from results_scans import FAULTS, SURFACES
+from results_scans import FAULTS, FIRST_SEED, SURFACES
 
 if TYPE_CHECKING:
     from results import Found
@@ -38,7 +38,9 @@ Made by `python benchmarks/results.py --scans {found.scans}{peers}`, in {found.w
 
 {found.scans} simulated scans of 256 × 256 pixels: {len(SURFACES)} kinds of surface ({", ".join(SURFACES)}),
 each with {kinds} kinds of artefact in turn and good scans between, over the whole ranges of the virtual microscope.
-Nothing was tuned on them. Classes and masks by {found.backends}. Truth is the surface as a good tip images it.
+Nothing was tuned on them, and these seeds (from {FIRST_SEED:,}) were never looked at before; the set that this page
+stood on until now, from 20,000,000, had been looked at four times. Classes and masks by {found.backends}.
+Truth is the surface as a good tip images it.
 `published` follows Zhang et al. (paper A) step by step; `best` is the default. Figures are means ± standard error
 unless a median is named."""
 
@@ -46,7 +48,7 @@ unless a median is named."""
 def _goals(found: "Found") -> str:
     best = found.levelling["best"]
     poly = np.array(found.levelling["polynomial, order 2"]["sigma_bg"])
-    less = 100 * (np.array(best["sigma_bg"]) / poly - 1)
+    less, most = (100 * (np.nanmedian(np.array(best[key]) / poly) - 1) for key in ("sigma_bg", "sigma_truth"))
     ripple = [_ripple_ratio(found.ripple[degrees]) for degrees in found.ripple]
     fill, chain = found.filling["best"], found.chain["best"]
     covered = [_share(found.covered[name]) for name in CLASSES if found.covered[name]]
@@ -54,7 +56,7 @@ def _goals(found: "Found") -> str:
     filled = f"{_mean(fill['error'])}; {_mean(fill['ssim_mask'], 3)}"
     rows = [
         ("levelling, own masks: mean nm; median % of relief", level, "≤ 5.5; 3.3"),
-        ("σ_bg against polynomial of order 2, median", f"{np.nanmedian(less):.0f} %", "−60 %"),
+        ("σ_bg against polynomial of order 2, median (the truth's own)", f"{less:.0f} % ({most:.0f} %)", "−60 %"),
         ("power of the truth's slopes after levelling, median change", f"{_median(best['slope'])} %", "within 5 %"),
         ("ripple, 0° and 90°: distance over the best peer's", "; ".join(f"{one:.2f}" for one in ripple), "≤ 0.50"),
         ("filling, true masks: error in mask %; in-mask SSIM", filled, "≤ 4.8; ≥ 0.80"),
@@ -70,6 +72,7 @@ def _levelling(found: "Found") -> str:
         "method",
         "RMSE nm",
         "RMSE %, median",
+        "without planes %, median",
         "σ_bg nm",
         "RMSE_line nm",
         "mean ∣∇h∣ nm/px",
@@ -78,12 +81,20 @@ def _levelling(found: "Found") -> str:
     )
     rows = []
     for name, own in _ordered(found.levelling, lambda own: float(np.nanmedian(own["pct"]))):
-        figures = [_mean(own["nm"]), _median(own["pct"]), *(_mean(own[key]) for key in ("sigma_bg", "rmse_line"))]
+        figures = [
+            _mean(own["nm"]),
+            _median(own["pct"]),
+            _median(own["no_plane"]),
+            *(_mean(own[key]) for key in ("sigma_bg", "rmse_line")),
+        ]
         rows.append((name, *figures, _mean(own["gradient"], 2), _mean(own["tilt"], 0), _median(own["slope"])))
     return f"""## Levelling (paper A, Table 3 in kind)
 
 RMSE: distance to the truth outside the true artefacts, in nm and in % of the relief. Every method is told the same
-masks, the segmenter's own, where it knows masks at all. The other figures are paper A's (section 3.2.3), on substrate
+masks, the segmenter's own, where it knows masks at all. Without planes: the same once truth and result have each lost
+their least-squares plane over those pixels; where a sample lies on a slope of its own (a rough film, half a cell),
+nobody can tell its slope from the scanner's. The truth's own σ_bg is what perfect levelling would come to: who gets
+below it has flattened the sample. The other figures are paper A's (section 3.2.3), on substrate
 outside the artefacts. Slope power: by how much the power of the true surface's slopes (waves up to half the frame) is
 changed by what levelling did wrong: below zero it blurs, above it leaves or makes steps.
 
