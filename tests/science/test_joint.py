@@ -93,7 +93,7 @@ def test_joint_is_nearer_the_truth_than_every_classical_method(kind):
             ]
         )
 
-    assert np.mean(ours) < 0.95 * np.mean(theirs, axis=0).min()
+    assert np.mean(ours) < 0.9 * np.mean(theirs, axis=0).min()
 
 
 def test_a_clean_scan_keeps_every_pixel():
@@ -230,42 +230,3 @@ def test_particles_that_stand_so_close_that_no_ground_shows_in_many_lines_do_not
     error = level(one.scan.heights, pixel_nm=one.scan.pixel_nm).heights - one.imaged
 
     assert np.std(error) < 0.04 * np.ptp(one.imaged)
-
-
-@pytest.mark.parametrize("along", [True, False])
-def test_a_staircase_of_narrow_treads_is_not_laid_flat(along):
-    rng = np.random.default_rng(3)
-    down, across = np.indices(SIDE)
-    stair = (across if along else down) / 20 + 0.03 * scenes.substrate(rng, SIDE, rms=1, length=20) * 8
-    truth = 3.0 * np.floor(stair) + scenes.substrate(rng, SIDE, rms=0.1, length=2)
-    tilted = level(truth, pixel_nm=2.0, params=Params(level="plane")).heights
-
-    rest = joint(tilted + rng.normal(0, 0.05, SIDE)).heights
-
-    assert scenes.rms_error(rest, truth) < 0.05 * np.ptp(truth)
-    assert scenes.rms_error(tilted, truth) > 0.2 * np.ptp(truth)
-
-
-def test_a_step_that_all_pixels_of_a_line_make_is_the_scanners_however_the_lines_jitter():
-    rng = np.random.default_rng(4)
-    truth = scenes.particles(rng, SIDE)
-    offsets = rng.normal(0, 4, SIDE[0])
-    offsets[100:] += 25
-
-    rest = joint(truth + offsets[:, None] + rng.normal(0, 0.2, SIDE)).heights
-
-    assert scenes.rms_error(rest, truth) < 0.5
-
-
-def test_lines_of_which_hardly_a_pixel_is_trusted_do_not_part_the_frame():
-    rng = np.random.default_rng(5)
-    truth = scenes.particles(rng, SIDE)
-    heights = truth + rng.normal(0, 0.2, SIDE)
-    lost = np.zeros(SIDE, dtype=bool)
-    lost[[60, 61, 130]] = rng.random((3, SIDE[1])) < 0.9
-    heights[[60, 61, 130]] += rng.normal(0, 30, (3, SIDE[1]))
-
-    rest = joint(heights, ground=~lost).heights
-    good = np.setdiff1d(np.arange(SIDE[0]), [60, 61, 130])
-
-    assert scenes.rms_error(rest[good], truth[good]) < 0.5

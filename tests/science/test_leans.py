@@ -24,7 +24,7 @@ def recorded(kind, seed, *, noise=0.003):
     return truth, relief, heights.astype(np.float32)
 
 
-@pytest.mark.parametrize(("kind", "seed"), [("particles", 1), ("particles", 2), ("cells", 3), ("cells", 4), ("dna", 1)])
+@pytest.mark.parametrize(("kind", "seed"), [("particles", 1), ("particles", 2), ("cells", 1), ("cells", 3), ("dna", 1)])
 def test_shadows_of_line_by_line_levelling_are_undone(kind, seed):
     truth, relief, heights = recorded(kind, seed)
     spoilt = levelled_line_by_line(heights).astype(np.float32)

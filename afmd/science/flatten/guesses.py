@@ -1,11 +1,9 @@
-"""Several attempts at the scanner, and which of them leaves the tidiest surface.
+"""First guesses of the scanner, and which of them leaves the tidier surface.
 
-Three first guesses settle on the levels that then show: plateaus made level (right where there is flat ground), medians
-of lines and columns made equal (right on a rough film), and their lowest heights made equal (right where features stand
-close). On a staircase no height is the ground's, and every one of them would tilt it: there treads are made level, and
-no level is asked.
+The plateau guess is right wherever there is flat ground, and sees nothing but slopes on a rough film; the plain guess,
+medians of lines and columns, is right on a rough film, and tilts terraces and sinks under crowds of particles.
 
-Rule: the choice looks at the surface that is left and at how steady the scanner would have been, not at the guess.
+Rule: the choice looks at the surface that is left, not at the guess.
 """
 
 from typing import NamedTuple
@@ -13,129 +11,123 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.science.flatten.linesystem import compared, step_sigmas
-from afmd.science.flatten.plateaus import plateau_guess, plateau_votes
-from afmd.science.flatten.refine import Fit, refined
+from afmd.science.flatten.linesystem import step_sigmas
+from afmd.science.flatten.plateaus import plateau_guess
 from afmd.science.flatten.scanner import Scanner, powers
-from afmd.science.flatten.substrate import Substrate, find_substrate, span_of
+from afmd.science.flatten.substrate import MOST_PIXELS, Substrate, find_substrate, span_of
 from afmd.science.flatten.thinned import Floats, Thinned
-from afmd.science.robust import TINY, line_quantile, narrow_sigma
+from afmd.science.robust import TINY, line_median, line_quantile
 
 Doubles = NDArray[np.float64]
 
-BOW = 2
-"""Order of every first attempt: higher powers run wild where a part of the lines is not trusted."""
-TREADS_DOWN = (1 / 128, 1 / 64, 1 / 32)
-"""How far apart, as a share of the frame, two pixels of a tread are compared."""
-LEVEL, FAR = 0.7, 3.0
-"""Steps up to here are level, from here on a step, in units of the usual one."""
-MORE_LEVEL, ONE_WAY = 1.05, 0.65
-"""How many times more pixels must lie level, and by what share of the steps more must go one way than the other."""
-MOST_STEPS = 0.3
-"""Share of the pixels that may lie beside a step."""
-RARE = 0.005
-GROUND = 0.3
-"""Share of the pixels that surely lie on some level."""
-MIDDLE, LOWEST = 0.5, 0.05
+LAG_PX = 6
+NARROWER = 0.9
+LOWEST = 0.05
 """Share of a line that is ground even where features stand close."""
+IN_DOUBT = 0.2
+"""Where both leave the same several levels and nearly the same disorder, the plateau guess is taken."""
 
 
-class Leftover(NamedTuple):
-    """The surface that a scanner leaves, and how steady that scanner is.
-
-    ``substrate``: the surface's levels. ``width_nm``: how far from its level a pixel of the ground may lie.
-    ``span_nm``: from the lowest to the highest pixels. ``slip_nm``: greatest departure of a step between two lines'
-    offsets from the usual one.
-    """
-
-    substrate: Substrate
-    width_nm: float
-    span_nm: float
-    slip_nm: float
-
-    @property
-    def disorder(self) -> float:
-        """How much surface and scanner leave to chance, in ln nm: the less, the tidier.
-
-        Narrow levels win; what moved a line far to make them narrow must pay for it. On 530 simulated scans of all
-        families, no other choice of measures and weights picked surely better.
-        """
-        levels = np.log(self.substrate.sigma) + np.log(self.width_nm)
-        several = np.log(len(self.substrate.levels)) / 4
-        return float(levels + several + np.log(self.slip_nm) + np.log(self.span_nm) / 2)
+def best_guess(frame: Thinned, order: int) -> tuple[Scanner, Substrate]:
+    """Return the guess that leaves the tidier surface, and that surface's levels. ``order``: of the shape."""
+    basis = powers(frame.across, order)
+    plateau, plain = plateau_guess(frame, basis), plain_guess(frame, basis)
+    left_by_plateau, left_by_plain = leftover(frame, plateau), leftover(frame, plain)
+    if tidier(left_by_plateau, left_by_plain):
+        return plateau, left_by_plateau.substrate
+    return plain, left_by_plain.substrate
 
 
-def tidiest(frame: Thinned) -> tuple[Fit, Leftover | None]:
-    """Return the attempt that leaves the tidiest surface, and what it leaves; None where treads tell the scanner."""
-    basis = powers(frame.across, min(BOW, len(frame.across) - 1))
-    plateau = plateau_guess(frame, basis)
-    guesses = (plateau._replace(twist=0.0), *(lined_up(frame, basis, share=share) for share in (MIDDLE, LOWEST)))
-    fits = [refined(frame, guess, levels_of(guess.off(frame), frame), twists=True) for guess in guesses]
-    left = [leftover(frame, fit.scanner) for fit in fits]
-    best = int(np.argmin([one.disorder for one in left]))
-    if is_staircase(plateau.off(frame), fits[best].scanner.off(frame), frame.votes):
-        return on_treads(frame, plateau), None
-    return fits[best], left[best]
-
-
-def on_treads(frame: Thinned, scanner: Scanner) -> Fit:
-    """Return a plateau guess as it is: what it leaves, where it trusts it, and what the sample makes of its offsets."""
-    rest = scanner.off(frame)
-    weight = plateau_votes(rest, frame.votes)
-    return Fit(scanner, compared(rest, weight, frame.rows).solved()[1], rest, weight)
-
-
-def lined_up(frame: Thinned, basis: Doubles, *, share: float) -> Scanner:
-    """Return a scanner under which this quantile of every line and every column lies on one level."""
+def plain_guess(frame: Thinned, basis: Doubles) -> Scanner:
+    """Return the shape of the columns' medians about the lines' medians, the twist of what is left, and the lines'
+    medians."""
     trusted = None if frame.votes.all() else frame.votes > 0
-    lines = np.nan_to_num(line_quantile(frame.heights, trusted, share))
-    rest = np.ascontiguousarray((frame.heights - lines[:, None].astype(np.float32)).T)
-    columns = line_quantile(rest, None if trusted is None else np.ascontiguousarray(trusted.T), share)
+    middle = _known_medians(frame.heights, trusted)
+    rest = np.ascontiguousarray((frame.heights - middle[:, None].astype(np.float32)).T)
+    columns = line_median(rest, None if trusted is None else np.ascontiguousarray(trusted.T))
     known = np.isfinite(columns)
     design = np.column_stack([np.ones(np.count_nonzero(known)), basis[known]])
     shape = np.asarray(np.linalg.lstsq(design, columns[known], rcond=1e-6)[0][1:], dtype=np.float64)
     scanner = Scanner(shape, np.zeros(len(frame.rows)))
-    return scanner._replace(offsets=np.nan_to_num(line_quantile(scanner.off(frame), trusted, share)))
+    scanner = scanner.plus(np.zeros(len(shape)), _known_medians(scanner.off(frame), trusted), 0.0)
+    return scanner._replace(twist=_twist(scanner.off(frame), frame))
 
 
-def leftover(frame: Thinned, scanner: Scanner) -> Leftover:
-    """Look at the surface that a scanner leaves."""
-    flat = scanner.off(frame)
-    levels = levels_of(flat, frame)
-    values = flat[frame.votes > 0]
-    away = np.abs(values - levels.levels.astype(np.float32)[levels.nearest(values)])
-    ground = int(GROUND * away.size)
-    width = float(np.partition(away, ground)[ground])
-    low, high = span_of(values)
-    steps = np.diff(scanner.offsets)
-    slip = float(np.abs(steps - np.median(steps)).max())
-    return Leftover(levels, max(width, TINY), max(high - low, TINY), max(slip, TINY))
+def low_guess(frame: Thinned, basis: Doubles) -> Scanner:
+    """Return a scanner under which every line and column has its lowest heights on one level.
 
-
-def is_staircase(treads: Floats, levels: Floats, votes: Floats) -> bool:
-    """True where more pixels lie level with those below them in ``treads``, and nearly all others step one way.
-
-    ``treads``, ``levels``: (lines, columns) nm, the same frame without the scanner of either attempt. On a rough film
-    neither has more, and the flanks of what stands on a ground go up as often as down. Only steps down the frame are
-    looked at: along the lines, what a tip leaves behind every feature looks like a staircase too.
+    Right where features stand so close that most of a line lies on them; wrong wherever there is more to see.
     """
-    for lag in (max(1, round(share * len(treads))) for share in TREADS_DOWN):
-        both = votes[lag:] * votes[:-lag]
-        step, other = treads[lag:] - treads[:-lag], levels[lag:] - levels[:-lag]
-        near = narrow_sigma(step, both)
-        more = _share(np.abs(step) < LEVEL * near, both) / _share(np.abs(other) < LEVEL * near, both)
-        up, down = _share(step > FAR * near, both), _share(step < -FAR * near, both)
-        if more > MORE_LEVEL and ONE_WAY * (up + down) < abs(up - down) < MOST_STEPS:
-            return True
-    return False
+    trusted = None if frame.votes.all() else frame.votes > 0
+    lines = np.nan_to_num(line_quantile(frame.heights, trusted, LOWEST))
+    rest = np.ascontiguousarray((frame.heights - lines[:, None].astype(np.float32)).T)
+    columns = line_quantile(rest, None if trusted is None else np.ascontiguousarray(trusted.T), LOWEST)
+    known = np.isfinite(columns)
+    design = np.column_stack([np.ones(np.count_nonzero(known)), basis[known]])
+    shape = np.asarray(np.linalg.lstsq(design, columns[known], rcond=1e-6)[0][1:], dtype=np.float64)
+    scanner = Scanner(shape, np.zeros(len(frame.rows)))
+    return scanner._replace(offsets=np.nan_to_num(line_quantile(scanner.off(frame), trusted, LOWEST)))
 
 
-def _share(which: NDArray[np.bool_], votes: Floats) -> float:
-    return float((votes * which).sum() / max(float(votes.sum()), TINY)) + RARE
+def _twist(rest: Floats, frame: Thinned) -> float:
+    """Return the least-squares twist of what a scanner leaves, nm."""
+    lean = (frame.votes * rest) @ frame.across.astype(np.float32)
+    norm = frame.down**2 @ (frame.votes @ (frame.across**2).astype(np.float32))
+    return float(frame.down @ lean) / max(float(norm), TINY)
 
 
-def levels_of(flat: Floats, frame: Thinned) -> Substrate:
-    """Return the levels of a levelled frame; none is narrower than close pixels, or than float32 can tell."""
+def _known_medians(heights: Floats, trusted: NDArray[np.bool_] | None) -> Doubles:
+    return np.nan_to_num(line_median(heights, trusted))
+
+
+class Leftover(NamedTuple):
+    """The surface that a guess leaves.
+
+    ``substrate``: its levels. ``share``: of the pixels on a level, beyond what chance would put there. ``span_nm``:
+    from its lowest to its highest pixels. ``slope_nm``: usual height difference of pixels ``LAG_PX`` apart.
+    """
+
+    substrate: Substrate
+    share: float
+    span_nm: float
+    slope_nm: float
+
+    @property
+    def disorder(self) -> float:
+        """How much it takes to say where each pixel lies, in ln nm: the less, the tidier.
+
+        A pixel on a level costs the logarithm of the level's width, any other that of the space between levels; height
+        differences over a short distance count twice, the whole span a little. The weights were tuned on simulated
+        scans for the choice to be right.
+        """
+        apart = self.span_nm / len(self.substrate.levels)
+        heights = self.share * np.log(self.substrate.sigma) + (1 - self.share) * np.log(apart)
+        return float(heights + 2 * np.log(self.slope_nm) + np.log(self.span_nm) / 4)
+
+
+def tidier(one: Leftover, other: Leftover) -> bool:
+    """True where ``one``, left by the plateau guess, is to be preferred to ``other``, left by the plain one."""
+    lower = one.span_nm < NARROWER * other.span_nm and one.slope_nm <= other.slope_nm
+    alike = len(one.substrate.levels) == len(other.substrate.levels) > 1
+    return lower or one.disorder <= other.disorder + (IN_DOUBT if alike else 0.0)
+
+
+def leftover(frame: Thinned, guess: Scanner) -> Leftover:
+    """Look at the surface that a guess leaves."""
+    flat = guess.off(frame)
+    substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame))
+    every = max(1, flat.size // MOST_PIXELS) | 1
+    values = flat.ravel()[::every][frame.votes.ravel()[::every] > 0]
+    low, high = span_of(values)
+    span, count = max(high - low, TINY), len(substrate.levels)
+    own = substrate.levels.astype(np.float32)[substrate.nearest(values)]
+    share = float(np.mean(np.abs(values - own) < 2.5 * substrate.sigma))
+    chance = min(0.95, 5 * count * substrate.sigma / span) if count > 1 else 0.0
+    slope = max(sum(step_sigmas(flat, frame.votes, LAG_PX)) / 2, TINY)
+    return Leftover(substrate, max(0.0, (share - chance) / (1 - chance)), span, slope)
+
+
+def least_width(flat: Floats, frame: Thinned) -> float:
+    """Return the spread of close pixels, nm, or what float32 can tell of such heights: no level can be narrower."""
     down, across = step_sigmas(flat, frame.votes, 2)[0], step_sigmas(flat, frame.votes, 1)[1]
-    noise = max(min(down, across) / 2**0.5, 1e-6 * float(np.ptp(frame.heights)), 1e3 * TINY)
-    return find_substrate(flat, frame.votes, noise=noise)
+    return max(min(down, across) / 2**0.5, 1e-6 * float(np.ptp(frame.heights)), 1e3 * TINY)

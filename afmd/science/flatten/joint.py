@@ -2,8 +2,8 @@
 
 height(i, j) = level of the ground + shape(j) + twist · i · j + offset(i) + the sample's own roughness, where the
 ground may lie on several levels (terraces, gratings) and features stand out of it. Everything is robust weighted least
-squares: several first guesses are settled on the levels that then show in the height distribution, and the tidiest
-surface decides; there scanner and level heights are solved together.
+squares: differences between pixels on plateaus give a first guess, medians another, and the tidier surface decides; the
+levels then show in the height distribution, and scanner and level heights are solved together.
 
 Rule: what the sample itself explains stays in the heights.
 """
@@ -15,27 +15,27 @@ from numpy.typing import NDArray
 
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
-from afmd.science.flatten.guesses import leftover, levels_of, tidiest
+from afmd.science.flatten.guesses import best_guess, least_width, leftover, low_guess
 from afmd.science.flatten.jumps import undo_jumps
-from afmd.science.flatten.leans import bears_the_mark, coarseness, leans
+from afmd.science.flatten.leans import bears_the_mark, leans
 from afmd.science.flatten.recurrence import without_recurring_levels
 from afmd.science.flatten.refine import Fit, refined
 from afmd.science.flatten.ripple import Wave, ground_wave, scanners_own
-from afmd.science.flatten.scanner import Scanner, twisted
+from afmd.science.flatten.scanner import Scanner, powers, twisted
 from afmd.science.flatten.shrinkage import is_twisted, scanner_part, smooth_part, wave_power
+from afmd.science.flatten.substrate import find_substrate
 from afmd.science.flatten.terms import Background, Ground
 from afmd.science.flatten.thinned import Thinned, thinned
-from afmd.science.robust import shorth
 
 ROUNDS = 2
-TURNS = 3
 HIGHEST_ORDER = 3
 WORTH_TELLING = 0.01
-DENSEST_OF = 10_000
-MOST_LEVELS = 4
+BLURRED = 0.08
+"""Where levels are wider than this share of the relief, none shows."""
+MOST_LEVELS = 2
 """On a staircase no line can tell its lean from a step."""
 TIDIER, COARSER = 0.2, 1.3
-"""Least gain in coarseness, ln nm, for which lines are turned back; how much wider levels and relief may become."""
+"""Least gain in order, in ln nm, for which lines are turned back, and how much wider levels and relief may become."""
 
 
 def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one signature for the whole table
@@ -56,8 +56,7 @@ def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
             frame, fit = calm, again
     shape = smooth_part(fit.scanner.shape, wave_power(fit.rest, fit.weight, frame))
     offsets = without_recurring_levels(scanner_part(fit.scanner.offsets, fit.discord))
-    scanner = _grounded(Scanner(shape, offsets, fit.scanner.twist), frame)
-    found = _background(ground, frame, scanner)
+    found = _background(ground, frame, Scanner(shape, offsets, fit.scanner.twist))
     if lean is not None:
         found = _with_leans(ground, frame, found, lean)
     return found if wave is None else _with_wave(ground, found, wave)
@@ -69,14 +68,13 @@ def _upright(frame: Thinned, fit: Fit, order: int) -> tuple[Thinned, Fit, NDArra
     if len(before.substrate.levels) > MOST_LEVELS:
         return frame, fit, None
     lean, again, upright = np.zeros(len(frame.rows)), fit, frame
-    for _ in range(TURNS):
+    for _ in range(ROUNDS):
         lean = lean + leans(again.scanner.off(upright), frame)
         upright = replace(frame, heights=frame.heights - np.outer(lean, frame.across).astype(np.float32))
         again = fitted(upright, order)
     after = leftover(upright, again.scanner)
-    if after.substrate.sigma > COARSER * before.substrate.sigma or after.span_nm > COARSER * before.span_nm:
-        return frame, fit, None
-    if coarseness(upright, again.scanner, after) > coarseness(frame, fit.scanner, before) - TIDIER:
+    coarser = after.substrate.sigma > COARSER * before.substrate.sigma or after.span_nm > COARSER * before.span_nm
+    if coarser or after.disorder > before.disorder - TIDIER:
         return frame, fit, None
     return upright, again, lean
 
@@ -98,24 +96,26 @@ def _with_wave(ground: Ground, found: Background, wave: Wave) -> Background:
 
 
 def fitted(frame: Thinned, order: int) -> Fit:
-    """Find the tidiest of several attempts and settle it: with every power, and a twist where there is one."""
-    best, left = tidiest(frame)
-    if left is None:
-        return best
-    scanner = best.scanner._replace(shape=np.pad(best.scanner.shape, (0, order - len(best.scanner.shape))))
-    twists = is_twisted(best.scanner.twist, wave_power(best.rest, best.weight, frame))
-    for _ in range(ROUNDS):
-        scanner = scanner if twists else scanner._replace(twist=0.0)
-        fit = refined(frame, scanner, levels_of(scanner.off(frame), frame), twists=twists)
-        scanner = fit.scanner
-    return fit
+    """Guess the scanner, then fit it on the levels that show; with a twist where there is one."""
+    guess, substrate = best_guess(frame, order)
+    fit = refined(frame, guess, substrate, twists=True)
+    twists = is_twisted(fit.scanner.twist, wave_power(fit.rest, fit.weight, frame))
+    for _ in range(ROUNDS - 1):
+        scanner = fit.scanner if twists else fit.scanner._replace(twist=0.0)
+        flat = scanner.off(frame)
+        substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame))
+        fit = refined(frame, scanner, substrate, twists=twists)
+    return _standing_close(frame, fit, order)
 
 
-def _grounded(scanner: Scanner, frame: Thinned) -> Scanner:
-    """Return the scanner with its height such that the densest heights that it leaves are the new zero."""
-    every = slice(None, None, max(1, frame.heights.size // DENSEST_OF) | 1)
-    flat = scanner.off(frame).ravel()[every][None, :]
-    return scanner._replace(offsets=scanner.offsets + float(shorth(flat, frame.votes.ravel()[every][None, :])[0]))
+def _standing_close(frame: Thinned, fit: Fit, order: int) -> Fit:
+    """Return the fit from the lowest heights instead, where no level shows and that leaves a tidier surface."""
+    left = leftover(frame, fit.scanner)
+    if left.substrate.sigma < BLURRED * left.span_nm:
+        return fit
+    guess = low_guess(frame, powers(frame.across, order))
+    other = refined(frame, guess, leftover(frame, guess).substrate, twists=False)
+    return other if leftover(frame, other.scanner).disorder < left.disorder else fit
 
 
 def _background(ground: Ground, frame: Thinned, scanner: Scanner) -> Background:

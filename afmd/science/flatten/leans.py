@@ -11,9 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from afmd.science.flatten.guesses import Leftover
-from afmd.science.flatten.linesystem import step_sigmas
-from afmd.science.flatten.scanner import Scanner
 from afmd.science.flatten.thinned import Floats, Thinned
 from afmd.science.robust import TINY, middle, shorth, tukey
 
@@ -44,23 +41,6 @@ def bears_the_mark(heights: Floats) -> bool:
     slope = np.abs(own @ across) / np.float32(norm)
     by_chance = middle(np.sqrt(np.einsum("ij,ij->i", own, own) / np.float32(own.shape[1]))) / norm**0.5
     return bool(by_chance > TINY and middle(slope) < MARK * by_chance)
-
-
-def coarseness(frame: Thinned, scanner: Scanner, left: Leftover) -> float:
-    """Return how much it takes to say where each pixel of what a scanner leaves lies, in ln nm.
-
-    A pixel on a level costs the logarithm of the level's width, any other that of the space between levels; height
-    differences over a short distance count twice, the whole span a little.
-    """
-    flat = scanner.off(frame)
-    levels, sigma = left.substrate.levels, left.substrate.sigma
-    away = np.abs(flat - levels.astype(np.float32)[left.substrate.nearest(flat)])
-    share = float((frame.votes * (away < 2.5 * sigma)).sum() / max(float(frame.votes.sum()), TINY))
-    chance = min(0.95, 5 * len(levels) * sigma / left.span_nm) if len(levels) > 1 else 0.0
-    share = max(0.0, (share - chance) / (1 - chance))
-    slope = max((step_sigmas(flat, frame.votes, 6)[0] + step_sigmas(flat, frame.votes, 3)[1]) / 2, TINY)
-    heights = share * np.log(sigma) + (1 - share) * np.log(left.span_nm / len(levels))
-    return float(heights + 2 * np.log(slope) + np.log(left.span_nm) / 4)
 
 
 def leans(flat: Floats, frame: Thinned) -> Doubles:

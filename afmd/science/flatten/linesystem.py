@@ -21,7 +21,7 @@ SILENT = 1e-6
 SAMPLED = 30_000
 SOLVABLE = 1e-12
 """Least share of the greatest precision that each line needs, so that the system can be solved in float64."""
-SURE_NM = 1e-9
+SURE_NM = 1e-6
 """No line is known better than this."""
 SHARP = 3.0
 """Tukey's cut-off, in σ, where a bias counts more than efficiency."""

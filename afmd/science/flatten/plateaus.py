@@ -31,9 +31,9 @@ Doubles = NDArray[np.float64]
 MOST_TURNS = 5
 SETTLED = 4.0
 """No further turn is needed once the offsets change by less than this many times the steps' own σ."""
-REACH_PX = 1
-"""A plateau pixel is level with the (thinned) pixels this far to either side."""
-SHARE = 1 / 64
+REACH_PX = 3
+"""A plateau pixel is level with the pixels this far to either side."""
+FIRST_SHARE, SHARE = 1 / 64, 1 / 40
 """Distance of the two pixels whose difference tells the slope along the line, as a share of the line."""
 UNLIKE = 4.0
 STAYED = 0.12
@@ -82,7 +82,7 @@ def _without(heights: Floats, basis: Doubles, shape: Doubles) -> Floats:
 
 def _most_frequent_slope(frame: Thinned, basis: Doubles) -> Doubles:
     """Return a shape that is a mere tilt, then every power, that most differences along the lines agree with."""
-    step, both, slopes = _steps_along(frame.heights, frame.votes, basis, SHARE)
+    step, both, slopes = _steps_along(frame.heights, frame.votes, basis, FIRST_SHARE)
     sample = step.ravel()[:: max(1, step.size // 20_000)][None, :]
     shape = np.zeros(basis.shape[1])
     shape[0] = float(shorth(sample, both.ravel()[:: max(1, step.size // 20_000)][None, :])[0]) / slopes[0, 0]
@@ -99,36 +99,27 @@ def _most_frequent(bare: Floats, votes: Floats) -> Doubles:
     """Return the most frequent step from each line to the next; ``bare``: heights without the shape.
 
     A slip of the scanner moves every pixel. Where the most frequent step is unlike those of other lines, but a share of
-    the pixels moves as pixels of other lines do, an object has begun or ended, and those pixels tell the step; where
-    only the lines around go on, those between are lost, and must not part the frame.
+    the pixels moves as pixels of other lines do, an object has begun or ended, and those pixels tell the step.
     """
     steps, both = bare[1:] - bare[:-1], votes[1:] * votes[:-1]
     value, core = _mode_of(steps, both, shorth(steps[:, ::2], both[:, ::2]))
     usual, spread = float(np.median(value)), mad_sigma(value)
     odd = np.flatnonzero(np.abs(value - usual) > UNLIKE * max(spread, core))
+    odd = odd[_stay(bare, votes, odd, odd + 1, usual, reach=SHARP * (core + spread))]
     around = np.maximum(odd - 1, 0), np.minimum(odd + 2, len(bare) - 1)
-    odd = odd[_stay(bare, votes, *around, usual, reach=_told_apart(value[odd] - usual, 2 * (core + spread)))]
-    near = _stay(bare, votes, odd, odd + 1, usual, reach=_told_apart(value[odd] - usual, core + spread))
-    lost = odd[~near & (odd > 0) & (odd < len(value) - 1)]
-    value[lost] = 3 * usual - value[lost - 1] - value[lost + 1]
-    odd = odd[near]
+    odd = odd[_stay(bare, votes, *around, usual, reach=2 * SHARP * (core + spread))]
     if odd.size:
         value[odd] = _mode_of(steps[odd], both[odd], np.full(odd.size, usual, dtype=np.float32), core=core)[0]
     return value.astype(np.float64)
 
 
-def _told_apart(odd: Floats, sigma: float) -> Floats:
-    """Return how far (lines,) pixels may lie from the usual step and still be told from those that made an odd one."""
-    return np.minimum(np.abs(odd) / 2, np.float32(SHARP * sigma))
-
-
 def _stay(
-    bare: Floats, votes: Floats, upper: NDArray[np.intp], lower: NDArray[np.intp], usual: float, *, reach: Floats
+    bare: Floats, votes: Floats, upper: NDArray[np.intp], lower: NDArray[np.intp], usual: float, *, reach: float
 ) -> NDArray[np.bool_]:
     """True for pairs of lines of which a share of the pixels moves as usual; a wide pair sees past a jump mid-line."""
     both = votes[lower] * votes[upper]
     expected = (usual * (lower - upper)).astype(np.float32)[:, None]
-    near = np.abs(bare[lower] - bare[upper] - expected) < reach[:, None]
+    near = np.abs(bare[lower] - bare[upper] - expected) < reach
     return np.asarray((both * near).sum(axis=1) > STAYED * both.sum(axis=1))
 
 

@@ -56,7 +56,7 @@ def smooth_part(shape: Doubles, power: Doubles) -> Doubles:
 
 
 def is_twisted(twist: float, power: Doubles) -> bool:
-    """True where a twist (nm) dwarfs every other wave that varies both ways; ``power``: see ``wave_power``."""
+    """True where a twist (nm) dwarfs every other wave that varies both ways."""
     down, across = np.indices(power.shape)
     others = (down >= 1) & (across >= 1) & (down + across >= 3) & (down + across <= 5)
     return bool(twist**2 / 9 > TWIST_DWARFS * float(power[others].mean()))

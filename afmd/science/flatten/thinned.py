@@ -14,10 +14,10 @@ from afmd.science.robust import TINY, middle
 
 Floats = NDArray[np.float32]
 
-FEWEST_COLUMNS = 64
+COLUMNS_AT_512 = 128
 WIDEST = 4
 """Most columns that are averaged into one."""
-FEWEST_ALIVE = 0.3
+FEWEST_ALIVE = 0.05
 """A line whose trusted share is below this share of the best line's has nothing to say."""
 
 
@@ -62,7 +62,7 @@ def thinned(ground: Ground) -> Thinned:
 
 def spacing(cols: int) -> tuple[int, int]:
     """Return how far apart kept columns lie and how many neighbours each averages: 4 and 4 at 512, 8 and 4 at 2048."""
-    every = max(1, round(min(cols / FEWEST_COLUMNS, WIDEST * max(cols / 512, 1.0) ** 0.5)))
+    every = max(1, round(cols / (COLUMNS_AT_512 * max(cols / 512, 1.0) ** 0.5)))
     return every, min(every, WIDEST)
 
 
