@@ -12,7 +12,7 @@ from afmd.domain.params import Params
 from afmd.domain.ports import Bus, Classifier, Clock, Ledger, Results, Segmenter, TipNetwork
 from afmd.domain.tip_method import TipMethod
 from afmd.errors import ModelError
-from afmd.pipeline.joined import JoinedSegmenter
+from afmd.pipeline.joined import JoinedClassifier, JoinedSegmenter
 
 if TYPE_CHECKING:
     from afmd.files.hints import FolderHints
@@ -45,6 +45,8 @@ def backends(models: settings.Models) -> Backends:
     # networks first: on Windows, ONNX Runtime must be loaded before OpenCV, which the rules load
     classifier = _chosen(models.classifier, lambda: _network_classifier(models), remarks)
     segmenter = _chosen(models.segmenter, lambda: _network_segmenter(models), remarks)
+    if classifier is not None and models.classifier == "auto":
+        classifier = JoinedClassifier(classifier, _rules_classifier())
     if segmenter is not None and models.segmenter == "auto":
         segmenter = JoinedSegmenter(segmenter, _rules_segmenter())
     return Backends(classifier or _rules_classifier(), segmenter or _rules_segmenter(), tuple(dict.fromkeys(remarks)))

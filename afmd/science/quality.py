@@ -24,6 +24,10 @@ Pitch = tuple[float, float]
 
 COMPARED_SIDE = 256
 """Lines and columns on which the two passes are compared: their agreement is one number."""
+LEAST_GROUND = 0.01
+"""Share of a frame below which what is not spoilt says nothing about the ground."""
+FEWEST_LINES = 3
+"""So many rows and columns must hold some of it, or its tilt has no direction."""
 ADVICE: Mapping[Label, str] = MappingProxyType(
     {
         Label.GOOD: "",
@@ -54,7 +58,7 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
     ``raw``, ``flattened``, ``restored``: (rows, cols) nm. ``mask``: True = spoilt. ``touched``: True = filled.
     ``sigma``: nm, the filled pixels' standard deviation, 0 elsewhere. ``retrace_raw``: the other pass, as recorded.
     """
-    ground = ~mask if not mask.all() else np.ones_like(mask)
+    ground = _ground(mask)
     before_tilt = _tilt(raw, ground, pixel_nm)
     steep, rest = np.hypot(*before_tilt), np.hypot(*_tilt(flattened, ground, pixel_nm))
     after = roughness(restored, pixel_nm=pixel_nm)
@@ -80,6 +84,14 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
         pass_rms_after_nm=passes[1],
         flatness=flatness(flattened, ground=ground),
     )
+
+
+def _ground(mask: Mask) -> Mask:
+    """Return what the figures of the ground are of: what is not spoilt, or everything where that is next to nothing."""
+    sound = ~mask
+    enough = np.count_nonzero(sound) >= LEAST_GROUND * sound.size
+    across = min(np.count_nonzero(sound.any(axis=axis)) for axis in (0, 1))
+    return sound if enough and across >= FEWEST_LINES else np.ones_like(mask)
 
 
 def flatness(heights: Heights, *, ground: Mask) -> float:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from afmd.domain.ports import Segmenter
+from afmd.domain.ports import Classifier, Segmenter
 from afmd.inference import network_classifier, network_segmenter
-from afmd.pipeline.joined import JoinedSegmenter
+from afmd.pipeline.joined import JoinedClassifier, JoinedSegmenter
 from afmd.training import report
 from afmd.training.corpus import Entry
 from afmd.training.evaluate import Report, evaluate_classifier, evaluate_segmenter
@@ -14,10 +14,10 @@ from afmd.training.evaluate import Report, evaluate_classifier, evaluate_segment
 def evaluated(model: str, weights: Path, entries: Sequence[Entry], out: Path, *, joined: bool = False) -> Report:
     """Evaluate a folder's ``classifier`` or ``segmenter``; write the report into ``out``. Raises ``ModelError``.
 
-    ``joined``: the segmenter with the rules beside it, as ``auto`` runs it.
+    ``joined``: with the rules beside it, as ``auto`` runs it.
     """
     if model == "classifier":
-        found = _classifier(weights, entries, out)
+        found = _classifier(_classifying(weights, joined=joined), entries, out)
     else:
         found = _segmenter(_segmenting(weights, joined=joined), entries, out)
     report.write(found, out)
@@ -36,10 +36,17 @@ def rules(model: str, entries: Sequence[Entry], out: Path) -> Report:
     return found
 
 
-def _classifier(weights: Path, entries: Sequence[Entry], out: Path) -> Report:
-    found = evaluate_classifier(network_classifier(weights, trial=True), entries)
+def _classifier(classifier: Classifier, entries: Sequence[Entry], out: Path) -> Report:
+    found = evaluate_classifier(classifier, entries)
     report.classifier_gallery(found, entries, out / "classifier_failures.png")
     return found
+
+
+def _classifying(weights: Path, *, joined: bool) -> Classifier:
+    from afmd.science.rules import RulesClassifier
+
+    network = network_classifier(weights, trial=True)
+    return JoinedClassifier(network, RulesClassifier()) if joined else network
 
 
 def _segmenting(weights: Path, *, joined: bool) -> Segmenter:

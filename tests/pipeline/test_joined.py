@@ -1,12 +1,12 @@
-"""Two segmenters as one: nobody's word is lost."""
+"""Network and rules as one: each is heard, the rules less."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from afmd.domain.findings import ArtifactMap, Backend
+from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
 from afmd.domain.scan import Scan
-from afmd.pipeline.joined import JoinedSegmenter
+from afmd.pipeline.joined import SURE_RULES, JoinedClassifier, JoinedSegmenter
 
 SCAN = Scan.from_heights(np.zeros((4, 6), np.float32), pixel_nm=1.0)
 
@@ -16,6 +16,7 @@ class Says:
     name: str
     rows: tuple[int, ...]
     feature: np.ndarray | None = None
+    chance: float = 0.95
 
     @property
     def backend(self) -> Backend:
@@ -23,7 +24,7 @@ class Says:
 
     def segment(self, scan: Scan) -> ArtifactMap:
         artifact = np.full(scan.heights.shape, 0.1, np.float32)
-        artifact[list(self.rows)] = 0.9
+        artifact[list(self.rows)] = self.chance
         return ArtifactMap(artifact, self.feature, self.backend)
 
 
@@ -34,11 +35,25 @@ def test_a_pixel_is_spoilt_where_either_says_so():
     assert found.artifact.dtype == np.float32
 
 
-def test_features_are_those_of_the_one_that_tells_them():
+def test_rules_that_are_hardly_sure_are_not_heard_and_a_network_is():
+    barely = 0.5 * (0.5 + SURE_RULES)
+
+    found = JoinedSegmenter(Says("net", (0,), chance=barely), Says("rules", (2,), chance=barely)).segment(SCAN)
+
+    np.testing.assert_array_equal((found.artifact >= 0.5)[:, 0], [True, False, False, False])
+
+
+def test_certainty_stays_certainty():
+    found = JoinedSegmenter(Says("net", ()), Says("rules", (1,), chance=1.0)).segment(SCAN)
+
+    np.testing.assert_array_equal(found.artifact[1], 1)
+    assert np.isfinite(found.artifact).all()
+
+
+def test_features_are_the_networks():
     feature = np.full((4, 6), 0.7, np.float32)
 
-    for one, other in ((Says("net", (), feature), Says("rules", ())), (Says("rules", ()), Says("net", (), feature))):
-        assert JoinedSegmenter(one, other).segment(SCAN).feature is feature
+    assert JoinedSegmenter(Says("net", (), feature), Says("rules", ())).segment(SCAN).feature is feature
 
 
 def test_the_record_names_both():
@@ -46,3 +61,42 @@ def test_the_record_names_both():
 
     assert joined.backend == Backend("net+rules", "v-net+v-rules")
     assert joined.segment(SCAN).backend == joined.backend
+
+
+@dataclass(frozen=True)
+class Calls:
+    name: str
+    chances: tuple[float, float, float, float]
+
+    @property
+    def backend(self) -> Backend:
+        return Backend(self.name, f"v-{self.name}")
+
+    def classify(self, scan: Scan) -> Classification:
+        probabilities = dict(zip(Label, self.chances, strict=True))
+        return Classification(max(Label, key=probabilities.__getitem__), probabilities, False, self.backend)
+
+
+def pooled(network: tuple[float, float, float, float], rules: tuple[float, float, float, float]) -> Classification:
+    return JoinedClassifier(Calls("net", network), Calls("rules", rules)).classify(SCAN)
+
+
+def test_rules_that_cannot_tell_leave_the_network_its_word():
+    found = pooled((0.1, 0.6, 0.1, 0.2), (0.25, 0.25, 0.25, 0.25))
+
+    order = sorted(Label, key=lambda one: found.probabilities[one])
+    assert order[-2:] == [Label.IMAGING_ARTIFACT, Label.NOT_TRACKING]
+    assert found.probabilities[Label.GOOD] == found.probabilities[Label.TIP_CONTAMINATION]
+    assert 0.5 < found.probabilities[Label.NOT_TRACKING] < 0.6
+    assert not found.abstained
+
+
+def test_rules_weigh_less_than_the_network():
+    assert pooled((0.2, 0.7, 0.05, 0.05), (0.7, 0.2, 0.05, 0.05)).label is Label.NOT_TRACKING
+
+
+def test_where_neither_is_sure_no_class_is_told():
+    found = pooled((0.3, 0.4, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1))
+
+    assert found.abstained
+    assert abs(sum(found.probabilities.values()) - 1) < 1e-9

@@ -205,3 +205,17 @@ def test_the_verdict_says_what_to_do_about_the_class(label, words):
     touched[10:12] = True
 
     assert words in judged(rough(), mask=touched, label=label).verdict
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [np.s_[:0], np.s_[7, 3:5], np.s_[7], np.s_[:, 250:252], np.s_[40:60, 40:60]],
+    ids=["nothing", "two pixels", "one line", "two columns", "a corner"],
+)
+def test_whatever_little_is_sound_a_scan_is_judged(sound):
+    mask = np.ones((300, 260), dtype=bool)
+    mask[sound] = False
+
+    found = judged(rough(), mask=mask, refusal="too much is spoilt")
+
+    assert np.isfinite([found.sigma_bg_nm, found.rmse_line_nm, found.mean_gradient, found.flatness]).all()
