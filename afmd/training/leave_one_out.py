@@ -89,10 +89,14 @@ def leave_one_out(arms: Sequence[Training], kinds: Sequence[str], bench: Bench, 
 def shortened(
     configuration: Training, *, steps: int, training: int, validation: int, start: Path | None = None
 ) -> Training:
-    """Return a configuration for a short training that is judged once, at its end."""
-    rule = {"steps": steps, "validate_every": steps, "warm_up_steps": min(200, steps // 5), "start": start}
+    """Return a configuration for a short training that is judged once, at its end.
+
+    It begins at random, or at ``start``: never where ``configuration`` does, whose earlier stage has seen every kind.
+    """
+    rule = {"steps": steps, "validate_every": steps, "warm_up_steps": min(200, steps // 5)}
     corpus = {"training": training, "validation": validation}
-    return varied(configuration, name=configuration.name, corpus=corpus, optimiser=rule)
+    begun = configuration.model_copy(update={"optimiser": configuration.optimiser.model_copy(update={"start": start})})
+    return varied(begun, name=configuration.name, corpus=corpus, optimiser=rule)
 
 
 def stood_upon(segmenter: Training, classifier: Training) -> Training:

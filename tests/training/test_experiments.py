@@ -1,6 +1,7 @@
 """Leave one kind out, and the ceiling: what is left out is left out, and what is made is not made twice."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +44,15 @@ def test_what_is_left_out_is_in_no_scan_not_even_as_a_speck(training):
         assert left
         assert all(kind not in entry.kinds for entry in left)
         assert not any(open_example(e).artifact.any() for e in left if e.label is Label.GOOD)
+
+
+def test_a_short_training_does_not_begin_where_every_kind_was_seen(segmenter):
+    begun = segmenter.optimiser.model_copy(update={"start": Path("runs/segmenter-first/best.pt")})
+    later_stage = segmenter.model_copy(update={"optimiser": begun})
+
+    assert shortened(later_stage, steps=2, training=5, validation=3).optimiser.start is None
+    asked = shortened(later_stage, steps=2, training=5, validation=3, start=Path("blank.pt"))
+    assert asked.optimiser.start == Path("blank.pt")
 
 
 def test_a_configuration_supplies_its_own_numbers_and_recipe(segmenter, corpus):
