@@ -150,7 +150,7 @@ def all_methods(weights: Path | None) -> dict[str, Method]:
     }
     methods |= classical()
     methods |= {name: published(name) for name in ("published-mse", "published-mae") if run_of(name).exists()}
-    methods["network"] = lambda one: network.restored(one.image, pixel_nm=one.pixel_nm, tip=one.tip)
+    methods["network"] = lambda one: network.restored(one.image, pixel_nm=one.pixel_nm, tip=one.tip)[:2]
     return methods
 
 

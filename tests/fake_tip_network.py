@@ -4,12 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.findings import Backend
+from afmd.domain.result import Undone
 from afmd.domain.tip import Tip
 from afmd.errors import ModelError
+from afmd.science.tip.mending import mended
 
 
 class FakeTipNetwork:
-    """Says ``surface`` of every picture, with a standard deviation of 1 nm; or that it does not know the tip."""
+    """Says ``surface`` of every picture, mended as the network's, to 1 nm; or that it does not know the tip."""
 
     backend = Backend("fake", "1")
 
@@ -20,7 +22,8 @@ class FakeTipNetwork:
     def restored(
         self, heights: NDArray[np.float32], *, pixel_nm: tuple[float, float], tip: Tip,
         mask: NDArray[np.bool_] | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
+    ) -> Undone:  # fmt: skip
         if not self._knows:
             raise ModelError("tip network", why="it never saw such a tip", mend="Use certainty")
-        return self._surface.copy(), np.ones_like(self._surface)
+        found = mended(heights, pixel_nm=pixel_nm, tip=tip, mask=mask)
+        return Undone(self._surface.copy(), np.ones_like(self._surface), found.image, found.lift_nm)

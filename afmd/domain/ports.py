@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from afmd.domain.events import Entry, Event, Fingerprint, Repair, State
 from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
-from afmd.domain.result import Restoration
+from afmd.domain.result import Restoration, Undone
 from afmd.domain.scan import Scan
 from afmd.domain.tip import Tip
 
@@ -57,8 +57,8 @@ class TipNetwork(Protocol):
         pixel_nm: tuple[float, float],
         tip: Tip,
         mask: NDArray[np.bool_] | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the surface and the standard deviation of each of its heights, both new, float32 (rows, cols) nm.
+    ) -> Undone:
+        """Return the surface, the standard deviation of its heights and the image that was undone, all new.
 
         ``heights``: levelled, finite, float32 (rows, cols) nm, any size. ``pixel_nm``: (down, across). ``mask``: True
         where a height means nothing. The caller holds the surface below the erosion and to it where the tip touched.

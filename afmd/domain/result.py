@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,19 @@ class Filled:
 
     heights: NDArray[np.float32]
     sigma: NDArray[np.float32]
+
+
+class Undone(NamedTuple):
+    """What a network says of a tip's image, each float32 (rows, cols) nm.
+
+    ``surface``, and ``sigma``, the standard deviation of its heights. ``image``: the one that was undone, with what no
+    tip does put back; ``lift_nm``: by how much its edges had been raised, or 0.
+    """
+
+    surface: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+    image: NDArray[np.float32]
+    lift_nm: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

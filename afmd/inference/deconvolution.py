@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.findings import Backend
+from afmd.domain.result import Undone
 from afmd.domain.tip import Tip, TipForm
 from afmd.errors import ModelError
 from afmd.inference.manifest import FETCH, Model, load_manifest
@@ -52,6 +53,11 @@ class View(Protocol):
     @property
     def noise_nm(self) -> float:
         """Standard deviation of the noise."""
+        ...
+
+    @property
+    def image(self) -> Image:
+        """The heights with what no tip does put back, float32 (rows, cols) nm."""
         ...
 
     @property
@@ -98,8 +104,8 @@ class NetworkDeconvolver:
 
     def restored(
         self, heights: Image, *, pixel_nm: tuple[float, float], tip: Tip, mask: NDArray[np.bool_] | None = None
-    ) -> tuple[Image, Image]:
-        """Return surface and standard deviation, new, float32 (rows, cols) nm.
+    ) -> Undone:
+        """Return surface, standard deviation and the image that was undone, new.
 
         ``heights``: levelled and finite, nm; ``pixel_nm``: (down, across); ``mask``: True where a height means nothing.
         The interval of ± 1.645 standard deviations is calibrated to hold the truth nine times in ten.
@@ -111,7 +117,7 @@ class NetworkDeconvolver:
         surface = view.bound - np.maximum(np.float32(view.unit_nm) * depth, -view.slack)
         factor = self._model.temperature[int(view.noise_nm > QUIET * view.unit_nm)]
         sigma = np.hypot(np.exp(spread) * np.float32(factor * view.unit_nm), np.float32(LIFT_DOUBT * view.lift_nm))
-        return surface, sigma
+        return Undone(surface, sigma, view.image, view.lift_nm)
 
 
 def network_deconvolver(folder: Path | None = None, *, look: Look, recipe: int, threads: int = 1) -> NetworkDeconvolver:

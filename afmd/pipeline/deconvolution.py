@@ -16,7 +16,6 @@ from afmd.domain.tip import Tip
 from afmd.domain.tip_method import TipMethod
 from afmd.errors import InvalidInput, ModelError
 from afmd.science.tip import TOUCHED, Bound, Imaging, bounded, estimated, gated, radius_doubt
-from afmd.science.tip.mending import mended
 from afmd.science.tip.planes import ALLOWED_LIFT
 
 VERSION = "1"
@@ -125,15 +124,14 @@ def _by_network(imaging: Imaging, network: TipNetwork | None) -> _Found:
     """
     if network is None:
         raise ModelError("tip network", why="no weights for it are installed", mend="Use the method certainty")
-    pixel_nm, tip, mask = imaging.pixel_nm, imaging.tip, imaging.mask if imaging.mask.any() else None
-    said, sigma = network.restored(imaging.heights, pixel_nm=pixel_nm, tip=tip, mask=mask)
-    put_back = mended(imaging.heights, pixel_nm=pixel_nm, tip=tip, mask=mask)
-    imaging = replace(imaging, heights=put_back.image)
-    bound = bounded(imaging)
+    mask = imaging.mask if imaging.mask.any() else None
+    said = network.restored(imaging.heights, pixel_nm=imaging.pixel_nm, tip=imaging.tip, mask=mask)
+    bound = bounded(replace(imaging, heights=said.image))
     touched = _touched(bound)
-    margin = np.float32(ALLOWED_SIGMAS) * bound.sigma + np.float32(ALLOWED_LIFT * put_back.lift_nm)
+    margin = np.float32(ALLOWED_SIGMAS) * bound.sigma + np.float32(ALLOWED_LIFT * said.lift_nm)
     lowest = np.where(_inside(touched), bound.heights - margin, np.float32(-np.inf))
-    return _Found(np.clip(said, lowest, bound.heights + margin), sigma, touched, TipMethod.NETWORK, network.backend)
+    surface = np.clip(said.surface, lowest, bound.heights + margin)
+    return _Found(surface, said.sigma, touched, TipMethod.NETWORK, network.backend)
 
 
 def _touched(bound: Bound) -> NDArray[np.bool_]:

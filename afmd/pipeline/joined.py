@@ -5,6 +5,7 @@ texture too: bursts, mains, ringing, smear. On simulated scans each misses some 
 """
 
 from types import MappingProxyType
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,18 +23,25 @@ TEMPERATURE = 1.3
 EVEN_ODDS = 0.5
 """Where no class has better than even odds, the class is not told."""
 _LEAST = 1e-4
+Speaker = TypeVar("Speaker", Classifier, Segmenter)
 
 
-class JoinedSegmenter:
-    """The larger of a network's artefact probability and the rules' own, made shy; the features are the network's."""
+class _Joined(Generic[Speaker]):
+    """A network and rules that speak together."""
 
-    def __init__(self, network: Segmenter, rules: Segmenter) -> None:
-        self._network, self._rules = network, rules
+    def __init__(self, network: Speaker, rules: Speaker) -> None:
+        self._network: Speaker = network
+        self._rules: Speaker = rules
 
     @property
     def backend(self) -> Backend:
         """Both names and versions, joined by a plus."""
-        return _both(self._network.backend, self._rules.backend)
+        one, other = self._network.backend, self._rules.backend
+        return Backend(f"{one.name}+{other.name}", f"{one.version}+{other.version}")
+
+
+class JoinedSegmenter(_Joined[Segmenter]):
+    """The larger of a network's artefact probability and the rules' own, made shy; the features are the network's."""
 
     def segment(self, scan: Scan) -> ArtifactMap:
         """Return per-pixel probabilities, float32 of the scan's own shape; 0.5 is still where a pixel is called."""
@@ -42,22 +50,14 @@ class JoinedSegmenter:
         return ArtifactMap(artifact, found.feature, self.backend)
 
 
-class JoinedClassifier:
+class JoinedClassifier(_Joined[Classifier]):
     """The product of a network's class probabilities and a power of the rules' (a logarithmic opinion pool)."""
-
-    def __init__(self, network: Classifier, rules: Classifier) -> None:
-        self._network, self._rules = network, rules
-
-    @property
-    def backend(self) -> Backend:
-        """Both names and versions, joined by a plus."""
-        return _both(self._network.backend, self._rules.backend)
 
     def classify(self, scan: Scan) -> Classification:
         """Return pooled probabilities that sum to 1; abstain where no class has better than even odds."""
         network, rules = (speaker.classify(scan).probabilities for speaker in (self._network, self._rules))
-        pooled = {one: max(network[one], _LEAST) * max(rules[one], _LEAST) ** WEIGHT_OF_RULES for one in Label}
-        pooled = {one: share ** (1 / TEMPERATURE) for one, share in pooled.items()}
+        both = {one: max(network[one], _LEAST) * max(rules[one], _LEAST) ** WEIGHT_OF_RULES for one in Label}
+        pooled = {one: share ** (1 / TEMPERATURE) for one, share in both.items()}
         whole = sum(pooled.values())
         chances = {one: share / whole for one, share in pooled.items()}
         best = max(chances, key=lambda one: chances[one])
@@ -68,7 +68,3 @@ def _shy(chance: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return probabilities with their odds divided so that ``SURE_RULES`` becomes one half."""
     odds = np.float32(SURE_RULES / (1 - SURE_RULES))
     return np.asarray(chance / (chance + odds * (1 - chance)), np.float32)
-
-
-def _both(one: Backend, other: Backend) -> Backend:
-    return Backend(f"{one.name}+{other.name}", f"{one.version}+{other.version}")

@@ -43,16 +43,16 @@ def _classifier(classifier: Classifier, entries: Sequence[Entry], out: Path) -> 
 
 
 def _classifying(weights: Path, *, joined: bool) -> Classifier:
-    from afmd.science.rules import RulesClassifier
-
     network = network_classifier(weights, trial=True)
+    from afmd.science.rules import RulesClassifier  # after the network: ONNX Runtime must be loaded before OpenCV
+
     return JoinedClassifier(network, RulesClassifier()) if joined else network
 
 
 def _segmenting(weights: Path, *, joined: bool) -> Segmenter:
-    from afmd.science.rules import RulesSegmenter
-
     network = network_segmenter(weights, trial=True)
+    from afmd.science.rules import RulesSegmenter  # after the network: ONNX Runtime must be loaded before OpenCV
+
     return JoinedSegmenter(network, RulesSegmenter()) if joined else network
 
 

@@ -161,22 +161,13 @@ class _Loop:
 
 
 def _begun(net: nn.Module, rule: Optimiser) -> nn.Module:
-    """Return the network with what an earlier stage learned of it, if there was one. Raises ``ModelError``.
-
-    A stage may have another head or further layers: what agrees in name and shape is taken, and most must agree.
-    """
-    if rule.start is None:
-        return net
-    own = net.state_dict()
-    try:
-        earlier = torch.load(rule.start, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError) as e:
-        raise ModelError(f"start {rule.start}", why=str(e), mend="Train that stage first") from e
-    fitting = {name: value for name, value in earlier.items() if name in own and value.shape == own[name].shape}
-    if 2 * len(fitting) < len(own):
-        why = f"of the network's {len(own)} tensors it has {len(fitting)}"
-        raise ModelError(f"start {rule.start}", why=why, mend="Name the weights of an earlier stage of this network")
-    net.load_state_dict(own | fitting)
+    """Return the network with an earlier stage's weights, if there is one. Raises ``ModelError``."""
+    if rule.start is not None:
+        try:
+            net.load_state_dict(torch.load(rule.start, weights_only=True, map_location="cpu"))
+        except (OSError, RuntimeError) as e:
+            mend = "Train that stage first"
+            raise ModelError(f"start {rule.start}", why=f"not of this network ({e})", mend=mend) from e
     return net
 
 

@@ -55,7 +55,7 @@ def noisy():
 
 
 def test_the_surface_lies_nowhere_above_the_erosion_by_more_than_noise_and_lines_allow(network, noisy):
-    surface, sigma = network.restored(noisy.image, pixel_nm=noisy.pixel_nm, tip=noisy.tip)
+    surface, sigma, *_ = network.restored(noisy.image, pixel_nm=noisy.pixel_nm, tip=noisy.tip)
 
     bound = erode(noisy.image, kernel(noisy.tip, pixel_nm=noisy.pixel_nm, relief_nm=float(np.ptp(noisy.image))))
     view = tip_view(noisy.image, pixel_nm=noisy.pixel_nm, tip=noisy.tip)
@@ -80,7 +80,7 @@ def test_surface_and_sigma_scale_with_heights_pitch_and_radius(network, noisy, f
 def test_any_size_is_restored(network, shape):
     heights = np.zeros(shape, np.float32)
 
-    surface, sigma = network.restored(heights, pixel_nm=(1.0, 1.0), tip=Tip(10.0, 22.0))
+    surface, sigma, *_ = network.restored(heights, pixel_nm=(1.0, 1.0), tip=Tip(10.0, 22.0))
 
     assert surface.shape == sigma.shape == shape
     assert np.isfinite(surface).all()
@@ -97,7 +97,7 @@ def test_the_input_is_not_touched(network, noisy):
 def test_a_fine_grid_is_seen_as_coarser_ones_interleaved(network, noisy):
     fine = tip_view(noisy.image, pixel_nm=(0.25, 0.25), tip=Tip(10.0, 22.0))
 
-    surface, _ = network.restored(noisy.image, pixel_nm=(0.25, 0.25), tip=Tip(10.0, 22.0))
+    surface, *_ = network.restored(noisy.image, pixel_nm=(0.25, 0.25), tip=Tip(10.0, 22.0))
 
     assert fine.stride == 3
     assert surface.shape == noisy.image.shape
@@ -159,7 +159,7 @@ def own() -> NetworkDeconvolver:
 def test_what_afmd_ships_is_nearer_the_truth_than_the_erosion(own, kind, noise_nm):
     made = pair(10_500_002, recipe=paper_b(kind, noise_nm=noise_nm))
 
-    surface, sigma = own.restored(made.image, pixel_nm=made.pixel_nm, tip=made.tip)
+    surface, sigma, *_ = own.restored(made.image, pixel_nm=made.pixel_nm, tip=made.tip)
 
     bound = erode(made.image, kernel(made.tip, pixel_nm=made.pixel_nm, relief_nm=float(np.ptp(made.image))))
     error, before = (float(np.abs(heights - made.surface).mean()) for heights in (surface, bound))
@@ -171,8 +171,8 @@ def test_what_afmd_ships_is_nearer_the_truth_than_the_erosion(own, kind, noise_n
 def test_what_afmd_ships_leaves_no_seam_between_tiles(own):
     made = pair(10_500_001, recipe=replace(paper_b("fractal"), shape=(96, 704)))
 
-    tiled, _ = own.restored(made.image, pixel_nm=made.pixel_nm, tip=made.tip)
-    whole, _ = own.restored(made.image[:, 100:604].copy(), pixel_nm=made.pixel_nm, tip=made.tip)
+    tiled, *_ = own.restored(made.image, pixel_nm=made.pixel_nm, tip=made.tip)
+    whole, *_ = own.restored(made.image[:, 100:604].copy(), pixel_nm=made.pixel_nm, tip=made.tip)
 
     # both lines of tiles begin elsewhere; far from the shorter picture's own edges they must agree
     away = np.abs(tiled[:, 200:504] - whole[:, 100:404])

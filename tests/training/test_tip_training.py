@@ -119,7 +119,7 @@ def test_a_sealed_tip_is_what_the_daemon_takes(configuration, tmp_path, training
     assert facts["parity"] < TOLERANCE
     assert facts["training"]["seed"] == 3
     network = network_deconvolver(weights, look=tip_view, recipe=RECIPE)
-    surface, _ = network.restored(np.zeros((40, 50), np.float32), pixel_nm=(1.0, 1.0), tip=Tip(10.0))
+    surface, *_ = network.restored(np.zeros((40, 50), np.float32), pixel_nm=(1.0, 1.0), tip=Tip(10.0))
     assert surface.shape == (40, 50)
 
 
