@@ -136,3 +136,8 @@ def span(values: Heights) -> float:
     """The relief in nm: the distance between the 0.5 and the 99.5 percentile."""
     low, high = np.percentile(values, [0.5, 99.5])
     return float(high - low)
+
+
+def minority(high: Mask) -> Mask:
+    """Of two levels, the rarer one stands out."""
+    return high if high.mean() <= 0.5 else ~high

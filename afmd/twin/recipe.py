@@ -124,6 +124,8 @@ TRAINING = Recipe(
     surfaces=even(
         "particles", "aggregates", "dna", "terraces", "hex_grating", "line_grating", "grains", "blend", "fractal",
         "cells", "fibres", "scratches", "film", "lamellae", "mica", "primitives", "wrinkles", "pores",
+        "plateaus", "ridges", "swirls", "labyrinth", "dunes", "hatch", "hierarchy", "mosaic", "cracks", "foam",
+        "membrane", "bodies", "wires", "dendrites", "slopes", "bunches", "mesas",
     ),
     shapes=_SHAPES,
     bands=((0.08, 0.38), (0.46, 0.92)),

@@ -6,7 +6,17 @@ from types import MappingProxyType
 
 from afmd.twin.draw import Draw
 from afmd.twin.grid import Grid, Surface
-from afmd.twin.surfaces import cells, crystals, films, molecules, particles, patterns
+from afmd.twin.surfaces import (
+    assemblies,
+    cells,
+    crystals,
+    films,
+    molecules,
+    particles,
+    patterns,
+    procedural,
+    tessellations,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +57,27 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "flakes": Family(films.flakes, (500, 30_000)),
         "cells": Family(cells.cells, (3_000, 50_000)),
         "bacteria": Family(cells.bacteria, (2_000, 30_000)),
+        "plateaus": Family(procedural.plateaus, (150, 50_000)),
+        "ridges": Family(procedural.ridges, (150, 50_000)),
+        "swirls": Family(procedural.swirls, (150, 50_000)),
+        "labyrinth": Family(procedural.labyrinth, (200, 50_000)),
+        "dunes": Family(procedural.dunes, (200, 50_000)),
+        "hatch": Family(procedural.hatch, (500, 50_000)),
+        "hierarchy": Family(procedural.hierarchy, (200, 50_000)),
+        "mosaic": Family(tessellations.mosaic, (150, 50_000)),
+        "cracks": Family(tessellations.cracks, (500, 50_000)),
+        "foam": Family(tessellations.foam, (200, 50_000)),
+        "membrane": Family(tessellations.membrane, (200, 50_000)),
+        "bodies": Family(assemblies.bodies, (150, 50_000)),
+        "wires": Family(assemblies.wires, (200, 50_000)),
+        "dendrites": Family(assemblies.dendrites, (300, 50_000)),
+        "slopes": Family(assemblies.slopes, (500, 50_000)),
+        "bunches": Family(assemblies.bunches, (150, 20_000)),
+        "mesas": Family(assemblies.mesas, (200, 50_000)),
     }
 )
 
-ALONE = frozenset({"hex_grating", "square_grating", "line_grating", "wrinkles"})
+ALONE = frozenset({"hex_grating", "square_grating", "line_grating", "wrinkles", "dunes", "hatch", "slopes"})
 """Families that never lie over another: a wave over everything is what an interference looks like, not a sample."""
 
 EXACT = frozenset({"hex_grating", "square_grating", "line_grating", "primitives"})

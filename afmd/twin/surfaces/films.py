@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from afmd.twin.draw import Draw
-from afmd.twin.grid import Grid, Mask, Surface, band_field, fractal_field, smooth_field
+from afmd.twin.grid import Grid, Mask, Surface, band_field, fractal_field, minority, smooth_field
 from afmd.twin.surfaces.shapes import Body, apart, places, rough, stamp
 
 
@@ -18,7 +18,7 @@ def blend(draw: Draw, grid: Grid) -> Surface:
     heights = height * share * (1 if draw.chance("minority_up", 0.5) else -1)
     fine = fractal_field(draw.rng, grid, hurst=0.6, rolloff_nm=0.2 * period)
     heights += height * draw.log("texture", 0.01, 0.15) * fine * (0.4 + share)
-    return Surface(heights, _minority(share > 0.5))
+    return Surface(heights, minority(share > 0.5))
 
 
 def lamellae(draw: Draw, grid: Grid) -> Surface:
@@ -74,7 +74,7 @@ def flakes(draw: Draw, grid: Grid) -> Surface:
         fold = np.exp(-((away / (draw.rng.uniform(0.004, 0.015) * grid.frame_nm)) ** 2))
         heights += layer * draw.rng.uniform(0.5, 3) * fold * covered
     stamp(heights, grid, _specks(draw, grid, draw.integer("bubbles", 0, 30), 4 * layer))
-    return Surface(heights, _minority(covered))
+    return Surface(heights, minority(covered))
 
 
 def _polygon(draw: Draw, grid: Grid, centre: tuple[float, float], radius_nm: float) -> Mask:
@@ -130,7 +130,7 @@ def film(draw: Draw, grid: Grid) -> Surface:
     for layer in range(draw.integer("layers", 1, 3)):
         covered += ndimage.gaussian_filter((shape > level + 0.8 * layer).astype(np.float64), blur)
     heights += height * covered
-    return Surface(heights, _minority(covered > 0.5))
+    return Surface(heights, minority(covered > 0.5))
 
 
 def patches(draw: Draw, grid: Grid) -> Surface:
@@ -144,7 +144,7 @@ def patches(draw: Draw, grid: Grid) -> Surface:
     heights += rough(draw.rng, grid, draw.log("mica_nm", 0.03, 0.25))
     proteins = draw.integer("proteins", 0, 120)
     stamp(heights, grid, _specks(draw, grid, proteins, height))
-    return Surface(heights, _minority(covered))
+    return Surface(heights, minority(covered))
 
 
 def fractal(draw: Draw, grid: Grid) -> Surface:
@@ -179,8 +179,3 @@ def _specks(draw: Draw, grid: Grid, count: int, height: float) -> list[Body]:
         )
         for (down, across), size in zip(places(draw.rng, grid, count), sizes, strict=True)
     ]  # fmt: skip
-
-
-def _minority(high: Mask) -> Mask:
-    """Of two levels, the rarer one stands out."""
-    return high if high.mean() <= 0.5 else ~high

@@ -32,7 +32,7 @@ def stamp(heights: Heights, grid: Grid, bodies: Iterable[Body], *, sink: float =
     """
     for body in bodies:
         reach = max(body.long, body.wide) * np.sqrt(2)
-        window = _window(grid, body, reach)
+        window = under(grid, body, reach)
         if window is None:
             continue
         rows, cols = window
@@ -104,7 +104,8 @@ def rough(rng: np.random.Generator, grid: Grid, rms_nm: float) -> Heights:
     return rms_nm * fractal_field(rng, grid, hurst=0.6, rolloff_nm=grid.frame_nm / 8)
 
 
-def _window(grid: Grid, body: Body, reach: float) -> tuple[slice, slice] | None:
+def under(grid: Grid, body: Body, reach: float) -> tuple[slice, slice] | None:
+    """The rows and columns within ``reach`` nm of a body's centre, or None where it lies wholly outside."""
     top, bottom = (body.down - reach) / grid.down_nm, (body.down + reach) / grid.down_nm
     left, right = (body.across - reach) / grid.across_nm, (body.across + reach) / grid.across_nm
     rows = slice(max(int(np.ceil(top)), 0), min(int(bottom) + 1, grid.rows))
