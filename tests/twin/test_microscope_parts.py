@@ -13,6 +13,7 @@ from afmd.twin.recording import mounted, recorded
 from afmd.twin.sample import prepared
 from afmd.twin.servo import Loop, follow
 from afmd.twin.surfaces import FAMILIES
+from afmd.twin.surfaces.tessellations import nearest_cells
 from afmd.twin.tip import Tip, imaged_by, shifted
 
 LOOP = Loop(integral=0.6, proportional=0.0, free_nm=2.0, engaged_nm=20.0, cantilever_px=0.2, piezo_px=0.2)
@@ -146,6 +147,34 @@ def test_a_family_gives_sensible_heights_at_every_scale(name):
         assert np.isfinite(surface.heights).all()
         assert 0.05 < span(surface.heights) < 10_000
         assert surface.feature.mean() < 0.9
+
+
+@pytest.mark.parametrize("name", ["dunes", "hatch"])
+def test_a_wave_over_everything_keeps_clear_of_the_frame_s_axes_in_pixels(name):
+    window = np.hanning(160)[:, None] * np.hanning(160)[None, :]
+    down, across = np.fft.fftfreq(160)[:, None], np.fft.fftfreq(160)[None, :]
+    fine = np.hypot(down, across) > 0.03
+    near_axis = np.minimum(np.abs(down), np.abs(across)) < np.sin(np.radians(8)) * np.hypot(down, across)
+    for seed, aspect in enumerate((0.5, 1.0, 2.0)):
+        grid = Grid(160, 160, 10.0 * aspect, 10.0)
+        heights = FAMILIES[name].make(Draw(np.random.SeedSequence(seed)), grid).heights
+        power = np.abs(np.fft.fft2((heights - heights.mean()) * window)) ** 2
+
+        assert power[fine & near_axis].sum() < 0.1 * power[fine].sum()
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.9])
+def test_a_pixel_belongs_to_the_nearest_seed_and_a_wall_is_as_far_from_both(jitter):
+    place = np.linspace(2, 9, 90)[None, :] + 1j * np.linspace(1, 8, 80)[:, None]
+    cells = nearest_cells(np.random.default_rng(3), place.astype(np.complex64), jitter=jitter, length_nm=1.0)
+    seeds = dict(zip(cells.own.flat, (place - cells.across - 1j * cells.down).flat, strict=True))
+    away = np.sort([np.abs(place - seed) for seed in seeds.values()], axis=0)
+
+    np.testing.assert_allclose(np.hypot(cells.down, cells.across), away[0], atol=1e-4)
+    inner = np.s_[20:-20, 20:-20]
+    at_wall = cells.wall[inner] < 0.01
+    assert at_wall.any()
+    assert (away[1] - away[0])[inner][at_wall].max() < 0.04
 
 
 def test_bands_keep_parameters_apart():

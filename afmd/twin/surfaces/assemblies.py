@@ -76,7 +76,7 @@ def dendrites(draw: Draw, grid: Grid) -> Surface:
     height = relief(draw, 2 * float(width.mean()))
     share = share * np.exp(0.3 * smooth_field(draw.rng, grid, 0.3 * reach))
     ground = rough(draw.rng, grid, draw.log("texture", 0.005, 0.15))
-    return Surface(height * (ground + share), share > STANDS_OUT)
+    return Surface(height * (ground + share), minority(share > STANDS_OUT))
 
 
 def slopes(draw: Draw, grid: Grid) -> Surface:
@@ -90,7 +90,7 @@ def slopes(draw: Draw, grid: Grid) -> Surface:
     texture = stretched_field(draw, grid, shares=(0.005, 0.08))
     if draw.chance("bumps", 0.5):
         texture = normalised(np.maximum(texture, draw.uniform("bump_level", -0.5, 1.5)))
-    heights = ground + draw.log("texture", 0.003, 0.15) * texture
+    heights = ground / np.ptp(ground) + draw.log("texture", 0.004, 0.15) * texture
     return Surface(float(np.clip(high, 1, 3000)) * heights, nowhere(grid))
 
 
@@ -162,7 +162,7 @@ def _arc(grid: Grid, place: Points, angle: float, bend: float, long_nm: float) -
 def _trunks(draw: Draw, grid: Grid, reach: float) -> Points:
     """Arms (n, points, 2) in nm that leave some centres evenly and wander."""
     arms, wander = draw.integer("arms", 1, 7), draw.log("wander", 0.02, 0.5)
-    centres = places(draw.rng, grid, draw.integer("clusters", 1, 12))
+    centres = places(draw.rng, grid, draw.integer("clusters", 1, 9))
     turn = draw.rng.uniform(0, 2 * np.pi, (len(centres), 1)) + 2 * np.pi * np.arange(arms) / arms
     length = reach * np.exp(0.25 * draw.rng.standard_normal(turn.size))
     return _walks(draw, np.repeat(centres, arms, axis=0), turn.reshape(-1), length, wander)
@@ -170,7 +170,7 @@ def _trunks(draw: Draw, grid: Grid, reach: float) -> Points:
 
 def _side_arms(draw: Draw, trunks: Points, ratio: float) -> Points:
     """From points along ``trunks``, shorter ones to both sides, the shorter the nearer to the tip."""
-    each = int(np.clip(600 / len(trunks), 2, draw.integer("sides", 3, 14)))
+    each = int(np.clip(400 / len(trunks), 2, draw.integer("sides", 3, 14)))
     at = draw.rng.random((len(trunks), each)) * 0.9
     node = (at * (trunks.shape[1] - 2)).astype(np.intp)
     rows = np.arange(len(trunks))[:, None]

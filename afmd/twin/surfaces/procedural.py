@@ -24,7 +24,7 @@ from afmd.twin.grid import (
 )
 from afmd.twin.surfaces.shapes import rough
 
-CLEAR_OF_AXES = np.radians(12)
+CLEAR_OF_AXES = np.radians(14)
 """No wave runs nearer than this to a frame's axis, measured in pixels as the picture shows it."""
 
 
@@ -82,12 +82,12 @@ def labyrinth(draw: Draw, grid: Grid) -> Surface:
         band_field(draw.rng, grid, period_nm=period * ratio, width=disorder)
         for ratio in (1.0, draw.log("coarser", 1.0, 2.5))
     )
-    place = smooth_field(draw.rng, grid, draw.log("domain_share", 0.15, 0.5) * grid.frame_nm)
+    wide = draw.log("domain_share", 0.15, 0.5) * grid.frame_nm
+    place, drift = (smooth_field(draw.rng, grid, wide) for _ in range(2))
     mixed = fine + (coarse - fine) * special.expit(6 * place)
-    level = draw.uniform("level", -1.0, 1.0) + draw.uniform("level_drift", 0.0, 1.0) * place[::-1]
+    level = draw.uniform("level", -1.0, 1.0) + draw.uniform("level_drift", 0.0, 1.0) * drift
     share = special.expit((mixed - level) * draw.log("sharpness", 2.0, 40.0))
-    heights = relief(draw, period) * (share + rough(draw.rng, grid, draw.log("texture", 0.005, 0.15)))
-    return Surface(heights, minority(share > 0.5))
+    return Surface(relief(draw, period) * share, minority(share > 0.5))
 
 
 def dunes(draw: Draw, grid: Grid) -> Surface:
@@ -176,7 +176,7 @@ def _waves(draw: Draw, grid: Grid, period_nm: float) -> NDArray[np.complex64]:
     """A complex wave of one direction; its phase has dislocations where its amplitude is nil."""
     rows, cols = fast_shape(grid)
     down, across = fft.fftfreq(rows)[:, None], fft.fftfreq(cols)[None, :]
-    heading = np.radians(draw.uniform("direction_deg", 20, 70)) * draw.rng.choice([-1, 1])
+    heading = np.radians(draw.uniform("direction_deg", 23, 67)) * draw.rng.choice([-1, 1])
     angle = np.arctan2(down, across)
     off = np.abs((angle - heading + np.pi) % (2 * np.pi) - np.pi)
     from_axis = np.abs((angle + np.pi / 4) % (np.pi / 2) - np.pi / 4)

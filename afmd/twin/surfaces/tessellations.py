@@ -106,13 +106,18 @@ def divided(draw: Draw, grid: Grid, *, shares: tuple[float, float]) -> Cells:
     down = down / length * np.sqrt(stretch) + bent
     across = across / length / np.sqrt(stretch) + bent[::-1, ::-1]
     down, across = down - np.floor(down.min()) + 1, across - np.floor(across.min()) + 2
-    return _nearest(draw, (across + 1j * down).astype(np.complex64), length)
+    place = (across + 1j * down).astype(np.complex64)
+    return nearest_cells(draw.rng, place, jitter=draw.log("jitter", 0.25, 1.0), length_nm=length)
 
 
-def _nearest(draw: Draw, place: NDArray[np.complex64], length_nm: float) -> Cells:
-    """Find each pixel's two nearest seeds; ``place`` is across + i down, in cells, from 1."""
+def nearest_cells(rng: np.random.Generator, place: NDArray[np.complex64], *, jitter: float, length_nm: float) -> Cells:
+    """Find each pixel's two nearest seeds.
+
+    ``place``: across + i down of each pixel, in cells, from 2 + i on. ``jitter``: 0, the seeds lie in a regular brick
+    bond; 1, anywhere in their bricks.
+    """
     rows, cols = int(place.imag.max()) + 2, int(place.real.max()) + 2
-    brick = np.indices((rows, cols)) + draw.log("jitter", 0.25, 1.0) * (draw.rng.random((2, rows, cols)) - 0.5)
+    brick = np.indices((rows, cols)) + jitter * (rng.random((2, rows, cols)) - 0.5)
     seeds = (brick[1] + 1j * brick[0] + (0.5 + 0.5j)).astype(np.complex64)
     seeds[1::2] += 0.5
     seeds = seeds.reshape(-1)
