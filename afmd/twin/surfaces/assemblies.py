@@ -81,7 +81,7 @@ def dendrites(draw: Draw, grid: Grid) -> Surface:
 
 def slopes(draw: Draw, grid: Grid) -> Surface:
     """A large bent ground, such as a lens, a bead, a bead's foot, a saddle, with a fine texture on it."""
-    high = draw.log("height_share", 0.005, 0.15) * grid.frame_nm
+    high = draw.log("height_share", 0.004, 0.1) * grid.frame_nm
     angle = draw.uniform("direction_deg", 0, 180) * np.pi / 180
     (down_nm, across_nm), (at_down, at_across) = grid.size_nm, draw.rng.uniform(0.2, 0.8, 2)
     u, v = turned(grid.down() - at_down * down_nm, grid.across() - at_across * across_nm, angle)
@@ -90,7 +90,7 @@ def slopes(draw: Draw, grid: Grid) -> Surface:
     texture = stretched_field(draw, grid, shares=(0.005, 0.08))
     if draw.chance("bumps", 0.5):
         texture = normalised(np.maximum(texture, draw.uniform("bump_level", -0.5, 1.5)))
-    heights = ground / np.ptp(ground) + draw.log("texture", 0.004, 0.15) * texture
+    heights = ground / np.ptp(ground) + draw.log("texture", 0.008, 0.25) * texture
     return Surface(float(np.clip(high, 1, 3000)) * heights, nowhere(grid))
 
 
