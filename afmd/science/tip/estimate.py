@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.tip import Tip, TipEstimate
-from afmd.science.tip.evidence import against, crossing, rough_crossing
+from afmd.science.tip.evidence import against, onset, rough_crossing
 from afmd.science.tip.flanks import half_angle_deg, sharpest_deg
 from afmd.science.tip.roundness import only_round
 from afmd.science.tip.workpiece import Workpiece, prepared, windows
@@ -23,16 +23,17 @@ COARSEST_RADIUS_PX = 4.3
 BLUNTEST_NM = 60.0
 """Smooth samples are commoner than tips more blunt than this."""
 MOST_RADIUS_PX = 26.0
-BEST_RADIUS_PX = 14.0
+BEST_RADIUS_PX = 20.0
 """A tip that is larger on the grid is looked at on a coarser one, where noise is less."""
 SURE = 4.0
 """Mean evidence over its own standard error, from tile to tile, below which there is none."""
 MOST_SPREAD = 0.3
-ROUNDS = 3
 FLOOD_PX, FLOOD_RADII = 24.0, 2.2
 """How deep below the highest heights is looked, at first and then closely."""
-AROUND = np.array([0.5, 0.6, 0.7, 0.78, 0.86, 0.93, 1.0, 1.07, 1.15, 1.25, 1.35, 1.6, 1.9, 2.2])
-"""Radii that are looked at closely, over the rough one; evidence turns within a few per cent of the true radius."""
+AROUND = np.geomspace(0.55, 1.75, 24)
+"""Radii that are looked at closely, over the rough one."""
+STARTS = (1.0, 1.12)
+"""Where an onset is sought, over the rough radius; of several the largest counts."""
 FOLDS = 16
 OWN_SHARE, OWN_PIXELS = 0.02, 0.15
 """What the method itself adds to the spread, as a share of the radius and in pixels: its error without noise."""
@@ -129,25 +130,21 @@ def _looked_at_closely(sight: _Sight) -> tuple[float, float]:
 
     One look around the rough radius is enough; a second one around its result would creep down on rough ground.
     """
-    radius = sight.radius
-    for _ in range(ROUNDS):
-        radii, blur = radius * AROUND, _blur_px(sight.whole, radius)
-        pieces = [piece.flooded(FLOOD_RADII * radius) for piece in sight.pieces]
-        tiles = np.array([against(pieces, float(r), half_angle_deg=sight.sharpest_deg, blur_px=blur) for r in radii])
-        found = crossing(radii, tiles.mean(axis=1), pitch_nm=sight.pitch)
-        if np.isfinite(found):
-            return found, _jackknife(radii, tiles, pitch_nm=sight.pitch)
-        radius *= 1.2
-    return float("nan"), float("inf")
+    radii, blur = sight.radius * AROUND, _blur_px(sight.whole, sight.radius)
+    pieces = [piece.flooded(FLOOD_RADII * sight.radius) for piece in sight.pieces]
+    tiles = np.array([against(pieces, float(r), half_angle_deg=sight.sharpest_deg, blur_px=blur) for r in radii])
+    onsets = [onset(radii, tiles.mean(axis=1), about=start * sight.radius) for start in STARTS]
+    found = max((radius for radius in onsets if np.isfinite(radius)), default=float("nan"))
+    return found, _jackknife(radii, tiles, about=found) if np.isfinite(found) else float("inf")
 
 
-def _jackknife(radii: NDArray[np.float64], tiles: NDArray[np.float64], *, pitch_nm: float) -> float:
+def _jackknife(radii: NDArray[np.float64], tiles: NDArray[np.float64], *, about: float) -> float:
     count = tiles.shape[1]
     folds = min(FOLDS, count)
     if folds < 2:
         return float("inf")
     left_out = [np.delete(tiles, np.arange(k, count, folds), axis=1).mean(axis=1) for k in range(folds)]
-    radius = np.array([crossing(radii, means, pitch_nm=pitch_nm) for means in left_out])
+    radius = np.array([onset(radii, means, about=about) for means in left_out])
     radius = radius[np.isfinite(radius)]
     if len(radius) < max(2, folds // 2):
         return float("inf")

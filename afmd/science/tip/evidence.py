@@ -17,13 +17,18 @@ from afmd.science.tip.workpiece import Workpiece
 
 TILE_PX = 24
 """Side of the tiles over which evidence is averaged: about one feature each, so that they count as independent."""
-AHEAD = 1.5
 FULL = 0.1
 """A pixel speaks with full voice where it lies this many radii above the opening; a spike says no more than that."""
+DEEP = 1.25
+"""How far up a tip is looked at, in radii. A rounded cone is open to its own lower part, which so asks for no more."""
 GRID_SLACK = 0.4
 """How far between-pixel contacts lift a picture above its opening, in pitch² / radius."""
-LEAST_AHEAD = 0.25
-"""Evidence ahead counts as no less than this share of the largest: what creeps up from nothing is no onset."""
+KINKS = np.exp(np.arange(-0.30, 0.301, 0.01))
+KINK_NEAR = (0.65, 1.4)
+"""Shares of the radius between which evidence is looked at: farther off it is bent by more than the kink."""
+KINK_SIDE, KINK_SETTLED, KINK_ROUNDS = 2, 0.015, 5
+RECORDED_LOW = 1.01
+"""On simulated frames the kink lies at 0.98 of the radius under bodies, and at 1.03 on rough ground."""
 NOTHING = 5e-3
 """Mean evidence of a frame below which there is none."""
 BURIED = np.float32(-1e9)
@@ -40,7 +45,8 @@ def against(
 def evidence(piece: Workpiece, tip: Tip, *, blur_px: float, seed: int = 0) -> NDArray[np.float32]:
     """Return each pixel's evidence against a tip, float32 (rows, cols) in [-1, 1], 0 where not trusted."""
     smooth = piece.smoothed(piece.heights, blur_px)
-    shape = kernel(tip, pixel_nm=piece.pitch, relief_nm=max(float(np.ptp(smooth)), 1e-6))
+    relief = min(float(np.ptp(smooth)), DEEP * tip.radius_nm)
+    shape = kernel(tip, pixel_nm=piece.pitch, relief_nm=max(relief, 1e-6))
     opened = _opened(smooth, piece.trusted, shape)
     again = piece.smoothed(opened + piece.noise(np.random.default_rng(seed)), blur_px)
     expected = _opened(again, piece.trusted, shape)
@@ -49,24 +55,35 @@ def evidence(piece: Workpiece, tip: Tip, *, blur_px: float, seed: int = 0) -> ND
     return np.where(piece.trusted, seen - chance, np.float32(0))
 
 
-def crossing(radii: NDArray[np.float64], means: NDArray[np.float64], *, pitch_nm: float) -> float:
-    """Return the radius at which evidence sets in, or NaN where it does not within ``radii`` (rising).
+def onset(radii: NDArray[np.float64], means: NDArray[np.float64], *, about: float) -> float:
+    """Return the radius at which evidence sets in, sought near ``about``, or NaN where it does not; ``radii`` rising.
 
-    Evidence counts from what there is at the least of them. It sets in where it has reached a small share of what it is
-    at one and a half times the radius: the share does not depend on how many features there are, nor on how sharp a
-    picture is. Of several such places the largest counts.
+    Below the true radius evidence creeps up with the radius's logarithm, at most; beyond, it grows with the radius. The
+    kink between both is found by least squares: it does not depend on how many features there are, nor on how sharp a
+    picture is.
     """
-    log, means = np.log(radii), means - means[0]
-    ahead = np.interp(log + np.log(AHEAD), log, means)
-    inside = int(np.count_nonzero(log + np.log(AHEAD) <= log[-1] + 1e-6))
-    share = means / np.maximum(ahead, max(LEAST_AHEAD * float(means.max()), NOTHING))
-    over = (share - _share_at_onset(radii / pitch_nm))[:inside]
-    steps = np.flatnonzero((over[:-1] < 0) & (over[1:] >= 0))
-    if not steps.size:
+    ends = np.pad(means, 1, mode="edge")
+    means = (ends[:-2] + 2 * means + ends[2:]) / 4
+    radius = about
+    for _ in range(KINK_ROUNDS):
+        near = (radii > KINK_NEAR[0] * radius) & (radii < KINK_NEAR[1] * radius)
+        before, radius = radius, _kink(radii[near], means[near], radius * KINKS)
+        if not abs(radius / before - 1) > KINK_SETTLED:
+            break
+    return RECORDED_LOW * radius
+
+
+def _kink(radii: NDArray[np.float64], means: NDArray[np.float64], kinks: NDArray[np.float64]) -> float:
+    """Return that of ``kinks`` which leaves the least squares, NaN where none leaves less than a creep alone."""
+    if len(radii) < 2 * KINK_SIDE + 1:
         return float("nan")
-    i = int(steps[-1])
-    part = over[i] / (over[i] - over[i + 1])
-    return float(np.exp(log[i] + part * (log[i + 1] - log[i])))
+    creep, _ = np.linalg.qr(np.stack([np.ones_like(radii), np.log(radii)], axis=1))
+    rise = np.maximum(radii / kinks[:, None] - 1, 0)
+    told = np.minimum((rise > 0).sum(axis=1), (rise == 0).sum(axis=1)) >= KINK_SIDE
+    rise, left = rise - rise @ creep @ creep.T, means - creep @ (creep.T @ means)
+    along = rise @ left
+    gain = np.where(told & (along > 0), along**2 / np.maximum((rise**2).sum(axis=1), 1e-12), 0)
+    return float(kinks[gain.argmax()]) if gain.max() > 0 else float("nan")
 
 
 def rough_crossing(radii: NDArray[np.float64], means: NDArray[np.float64]) -> float:
@@ -78,11 +95,6 @@ def rough_crossing(radii: NDArray[np.float64], means: NDArray[np.float64]) -> fl
     i = int(steps[-1])
     part = (level - means[i]) / (means[i + 1] - means[i])
     return float(radii[i] * (radii[i + 1] / radii[i]) ** part)
-
-
-def _share_at_onset(radius_px: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the share at the true radius, as measured on simulated frames: larger on coarse grids."""
-    return np.asarray(0.075 + 0.5 * np.minimum(1 / radius_px, 0.4))
 
 
 def _opened(
