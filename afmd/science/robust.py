@@ -23,8 +23,18 @@ def mad_sigma(values: Floats, *, centre: float | None = None) -> float:
     """Return 1.4826 MAD of all ``values`` (any shape), the robust σ of paper A, section 2.3; 0 for an empty array."""
     if values.size == 0:
         return 0.0
-    middle = float(np.median(values)) if centre is None else centre
-    return SIGMA_PER_MAD * float(np.median(np.abs(values - middle)))
+    about = median(values) if centre is None else centre
+    return SIGMA_PER_MAD * median(np.abs(values - about))
+
+
+def median(values: Floats) -> float:
+    """Return the median of ``values`` (any shape, at least one, finite): several times faster than NumPy's own.
+
+    NumPy partitions by one rank in vector instructions, by two without.
+    """
+    half = values.size // 2
+    ranked = np.partition(values, half, axis=None)
+    return float(ranked[half]) if values.size % 2 else float((ranked[:half].max() + ranked[half]) / 2)
 
 
 def middle(values: Floats) -> float:
@@ -110,12 +120,14 @@ def narrow_sigma(values: Floats, votes: Floats | None = None, *, most: int = 12_
     step = max(1, values.size // most) | 1
     near = np.abs(values.ravel()[::step])
     if votes is not None:
-        near = near[votes.ravel()[::step] > 0]
+        counts = votes.ravel()[::step] > 0
+        near = near if counts.all() else near[counts]
     if near.size == 0:
         return 0.0
-    near.sort()
     for share, sigmas in HALF_NORMAL:
-        value = float(near[int(share * near.size)])
+        place = int(share * near.size)
+        near.partition(place)
+        value = float(near[place])
         if value > 0:
             return value / sigmas
     return 0.0
@@ -134,10 +146,10 @@ def shorth(values: Floats, votes: Floats, *, share: float = 0.35) -> NDArray[np.
     span = np.maximum((share * count).astype(np.intp), 1)
     columns = ranked.shape[1]
     last = np.minimum(np.arange(columns)[None, :] + span[:, None], columns - 1)
+    last += columns * np.arange(len(ranked))[:, None]
     with np.errstate(invalid="ignore"):
-        width = np.take_along_axis(ranked, last, axis=1) - ranked
-    width[np.isnan(width)] = np.inf
-    width[np.arange(columns)[None, :] + span[:, None] >= np.maximum(count, 2)[:, None]] = np.inf
+        width = ranked.take(last) - ranked
+    width[np.arange(columns)[None, :] >= (np.maximum(count, 2) - span)[:, None]] = np.inf
     middle = np.minimum(width.argmin(axis=1) + span // 2, np.maximum(count - 1, 0))
     return np.asarray(np.where(count > 0, ranked[np.arange(len(values)), middle], 0), dtype=np.float32)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.science.flatten.linesystem import step_sigmas
+from afmd.science.flatten.linesystem import sigma_across, sigma_down
 from afmd.science.flatten.plateaus import plateau_guess
 from afmd.science.flatten.scanner import Scanner, powers
 from afmd.science.flatten.substrate import MOST_PIXELS, Substrate, find_substrate, span_of
@@ -123,11 +123,11 @@ def leftover(frame: Thinned, guess: Scanner) -> Leftover:
     own = substrate.levels.astype(np.float32)[substrate.nearest(values)]
     share = float(np.mean(np.abs(values - own) < 2.5 * substrate.sigma))
     chance = min(0.95, 5 * count * substrate.sigma / span) if count > 1 else 0.0
-    slope = max(sum(step_sigmas(flat, frame.votes, LAG_PX)) / 2, TINY)
-    return Leftover(substrate, max(0.0, (share - chance) / (1 - chance)), span, slope)
+    slope = (sigma_down(flat, frame.votes, LAG_PX) + sigma_across(flat, frame.votes, LAG_PX)) / 2
+    return Leftover(substrate, max(0.0, (share - chance) / (1 - chance)), span, max(slope, TINY))
 
 
 def least_width(flat: Floats, frame: Thinned) -> float:
     """Return the spread of close pixels, nm, or what float32 can tell of such heights: no level can be narrower."""
-    down, across = step_sigmas(flat, frame.votes, 2)[0], step_sigmas(flat, frame.votes, 1)[1]
+    down, across = sigma_down(flat, frame.votes, 2), sigma_across(flat, frame.votes, 1)
     return max(min(down, across) / 2**0.5, 1e-6 * float(np.ptp(frame.heights)), 1e3 * TINY)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.science.flatten.terms import Jump
-from afmd.science.robust import narrow_sigma
+from afmd.science.robust import median, narrow_sigma
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -54,7 +54,7 @@ def _least_height(heights: Floats) -> float:
     """Return the height, nm, below which a jump would be lost between neighbouring pixels."""
     some = heights[:: max(1, heights.size // 30_000)]
     step = some[:, 1:] - some[:, :-1]
-    return VISIBLE * narrow_sigma(step - np.median(step))
+    return VISIBLE * narrow_sigma(step - np.float32(median(step)))
 
 
 def _jumping_rows(offsets: Doubles, least: float) -> NDArray[np.intp]:
@@ -73,7 +73,7 @@ def _jumping_rows(offsets: Doubles, least: float) -> NDArray[np.intp]:
 def _shifted_rows(offsets: Doubles, least: float) -> NDArray[np.intp]:
     """Return the rows from which on the offsets lie elsewhere, and stay there for a few rows."""
     step = offsets[1:] - offsets[:-1]
-    usual = narrow_sigma(step - np.median(step))
+    usual = narrow_sigma(step - median(step))
     rows = np.flatnonzero(np.abs(step) > max(STANDS_OUT * usual, least)) + 1
     rows = rows[(rows >= 2) & (rows <= len(offsets) - 2)]
     stays = np.abs(offsets[rows + 1] - offsets[rows - 2]) > np.abs(step[rows - 1]) / 2

@@ -4,6 +4,7 @@ Rule: every statement comes with its precision, measured from how far parts of t
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,18 +43,19 @@ class Statements:
 
 def mean_of(values: Floats, weight: Floats) -> Statements:
     """Return each line's weighted mean; a line without weight says 0 with precision 0."""
-    total = weight.sum(axis=1)
-    pulled = values * weight
-    value = pulled.sum(axis=1) / np.maximum(total, np.float32(1e-6))
-    pulled -= weight * value[:, None]
-    discord = (pulled @ _blocks(values.shape[1])).astype(np.float64)
-    discord *= (BLOCKS / np.maximum(total, 1e-6))[:, None]
+    belongs = _blocks(values.shape[1])
+    held = (weight @ belongs).astype(np.float64)
+    pulled = ((values * weight) @ belongs).astype(np.float64)
+    total = held.sum(axis=1)
+    value = pulled.sum(axis=1) / np.maximum(total, 1e-6)
+    discord = (pulled - held * value[:, None]) * (BLOCKS / np.maximum(total, 1e-6))[:, None]
     squares = (discord**2).mean(axis=1)
     error = middle(squares[total > 0]) / BLOCKS if total.any() else 0.0
-    precision = total.astype(np.float64) / max(float(total.mean()), 1e-6) / (error + SURE_NM**2)
-    return Statements(value.astype(np.float64), precision, discord)
+    precision = total / max(float(total.mean()), 1e-6) / (error + SURE_NM**2)
+    return Statements(value, precision, discord)
 
 
+@lru_cache(maxsize=16)
 def _blocks(columns: int) -> Floats:
     """Return (columns, BLOCKS), 1 where a column belongs to a block."""
     belongs = np.arange(columns)[:, None] * BLOCKS // columns == np.arange(BLOCKS)[None, :]
@@ -121,13 +123,15 @@ def steps_down(rest: Floats, weight: Floats, lag: int) -> tuple[Floats, Floats]:
     return step, both
 
 
-def step_sigmas(flat: Floats, votes: Floats, lag: int) -> tuple[float, float]:
-    """Return σ of the differences of pixels ``lag`` apart (down, across), nm, from a sample of the lines."""
-    every = max(1, flat.size // SAMPLED)
-    down, across = min(lag, len(flat) - 1), min(lag, flat.shape[1] - 1)
-    top, bottom = slice(None, -down, every), slice(down, None, every)
-    some, some_votes = flat[::every], votes[::every]
-    return (
-        narrow_sigma(flat[bottom] - flat[top], votes[bottom] * votes[top]),
-        narrow_sigma(some[:, across:] - some[:, :-across], some_votes[:, across:] * some_votes[:, :-across]),
-    )
+def sigma_down(flat: Floats, votes: Floats, lag: int) -> float:
+    """Return σ of the differences of pixels ``lag`` lines apart, nm, from a sample of the lines."""
+    lag, every = min(lag, len(flat) - 1), max(1, flat.size // SAMPLED)
+    top, bottom = slice(None, -lag, every), slice(lag, None, every)
+    return narrow_sigma(flat[bottom] - flat[top], votes[bottom] * votes[top])
+
+
+def sigma_across(flat: Floats, votes: Floats, lag: int) -> float:
+    """Return σ of the differences of pixels ``lag`` columns apart, nm, from a sample of the lines."""
+    lag, every = min(lag, flat.shape[1] - 1), max(1, flat.size // SAMPLED)
+    some, trust = flat[::every], votes[::every]
+    return narrow_sigma(some[:, lag:] - some[:, :-lag], trust[:, lag:] * trust[:, :-lag])

@@ -18,12 +18,12 @@ from afmd.science.flatten.linesystem import (
     LineSystem,
     Statements,
     mean_of,
-    step_sigmas,
+    sigma_down,
     steps_down,
 )
 from afmd.science.flatten.scanner import Scanner
 from afmd.science.flatten.thinned import Thinned
-from afmd.science.robust import TINY, mad_sigma, middle, narrow_sigma, shorth, tukey
+from afmd.science.robust import TINY, mad_sigma, median, middle, narrow_sigma, shorth, tukey
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -60,7 +60,7 @@ def plateau_guess(frame: Thinned, basis: Doubles) -> Scanner:
         change = _offset_change(rest, flat, frame, scanner.offsets)
         shape, twist = _shape_change(rest, flat, basis, frame.down)
         scanner = scanner.plus(shape, change, twist)
-        if max(float(np.ptp(change)), 2 * abs(twist)) < SETTLED * step_sigmas(rest, flat, 1)[0]:
+        if max(float(np.ptp(change)), 2 * abs(twist)) < SETTLED * sigma_down(rest, flat, 1):
             break
     return scanner
 
@@ -103,7 +103,7 @@ def _most_frequent(bare: Floats, votes: Floats) -> Doubles:
     """
     steps, both = bare[1:] - bare[:-1], votes[1:] * votes[:-1]
     value, core = _mode_of(steps, both, shorth(steps[:, ::2], both[:, ::2]))
-    usual, spread = float(np.median(value)), mad_sigma(value)
+    usual, spread = median(value), mad_sigma(value)
     odd = np.flatnonzero(np.abs(value - usual) > UNLIKE * max(spread, core))
     odd = odd[_stay(bare, votes, odd, odd + 1, usual, reach=SHARP * (core + spread))]
     around = np.maximum(odd - 1, 0), np.minimum(odd + 2, len(bare) - 1)
@@ -165,7 +165,7 @@ def _doubted(told: Statements, step: Doubles) -> Statements:
     """Return the same statements, less precise where the whole step stands out of all others: it may be wrong."""
     error = 1 / np.maximum(told.precision, TINY)
     usual = max(mad_sigma(step), middle(error) ** 0.5)
-    apart = step - np.median(step)
+    apart = step - median(step)
     odd = np.minimum((apart / (DOUBTED * usual)) ** 2, 10.0) ** 4
     return Statements(told.value, 1 / (error + apart**2 * odd / (1 + odd)), told.discord)
 

@@ -13,12 +13,14 @@ from afmd.science.flatten.linesystem import Statements, compared, mean_of
 from afmd.science.flatten.scanner import Scanner, powers, twisted
 from afmd.science.flatten.substrate import Substrate
 from afmd.science.flatten.thinned import Floats, Thinned
+from afmd.science.robust import median
 
 Doubles = NDArray[np.float64]
 
 RIDGE = 1e-6
 """What no trusted pixel tells stays as it was."""
 MOST_ALIKE = 0.98
+FEW_LEVELS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +76,7 @@ def _solved(
     drawn = (pulled @ narrow).astype(np.float64)
     pull = np.concatenate([drawn[:, :order].sum(axis=0), down @ drawn[:, order:], sums.pulled[1:]])
     total = sums.line.sum(axis=1)
-    total += 1e-3 * np.median(total) + RIDGE
+    total += 1e-3 * median(total) + RIDGE
     schur = gram - (coupling / total[:, None]).T @ coupling
     schur += np.eye(len(schur)) * RIDGE * np.trace(schur) / len(schur)
     drawn_on = pull - coupling.T @ (pulled.sum(axis=1) / total)
@@ -95,12 +97,28 @@ class _Sums:
     pulled: Doubles
 
     @classmethod
+    def of_few(cls, weight: Floats, pulled: Floats, frame: Thinned, level: NDArray[np.intp], levels: int) -> "_Sums":
+        """Return the same from one look at the pixels for each level: faster where levels are few."""
+        across = frame.across.astype(np.float32)
+        line, column = np.empty((len(weight), levels)), np.empty((len(across), levels))
+        leaning, drawn = np.empty((len(weight), levels)), np.empty(levels)
+        for number in range(levels):
+            here = level == number
+            own = weight * here
+            line[:, number], column[:, number] = own.sum(axis=1, dtype=np.float64), own.sum(axis=0, dtype=np.float64)
+            leaning[:, number] = own @ across
+            drawn[number] = np.einsum("ij,ij->", pulled, here.view(np.uint8), dtype=np.float64)
+        return cls(line, column, frame.down @ leaning, drawn)
+
+    @classmethod
     def of(cls, weight: Floats, pulled: Floats, frame: Thinned, level: NDArray[np.intp], levels: int) -> "_Sums":
         lines, columns = weight.shape
         if levels == 1:
             nothing = np.zeros(1)
             by_line, by_column = weight.sum(axis=1, dtype=np.float64), weight.sum(axis=0, dtype=np.float64)
             return cls(by_line[:, None], by_column[:, None], nothing, nothing)
+        if levels <= FEW_LEVELS:
+            return cls.of_few(weight, pulled, frame, level, levels)
         line = (np.arange(lines)[:, None] * levels + level).ravel()
         column = (np.arange(columns)[None, :] * levels + level).ravel()
         by_line = np.bincount(line, weight.ravel(), lines * levels).reshape(lines, levels)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from afmd.science.flatten.refine import Fit
 from afmd.science.flatten.scanner import twisted
 from afmd.science.flatten.thinned import Thinned
-from afmd.science.robust import TINY, mad_sigma, narrow_sigma, shorth, tukey
+from afmd.science.robust import TINY, line_quantile, mad_sigma, narrow_sigma, shorth, tukey
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -121,7 +121,8 @@ def _places(frame: Thinned, shape: tuple[int, ...], axis: int) -> Doubles:
 
 def _relief(flat: Floats) -> float:
     some = flat.ravel()[:: max(1, flat.size // 32768) | 1]
-    return float(np.subtract(*np.quantile(some, [0.9995, 0.0005])))
+    low, high = (float(line_quantile(some[None], None, share)[0]) for share in (0.0005, 0.9995))
+    return high - low
 
 
 def _profile(fit: Fit, frame: Thinned, axis: int) -> Doubles:
@@ -150,7 +151,7 @@ def _strongest(at: Doubles, profile: Doubles, *, axis: int, length: int) -> Wave
     frequency = _first_frequency(bare, most=most) / length
     for finer in (FINER, FINER**2):
         tried = frequency + np.linspace(-1, 1, 9) / (finer * length)
-        frequency = float(tried[int(np.argmin([_fitted(at, bare, bend, one)[2] for one in tried]))])
+        frequency = float(tried[int(_explained(at, bare, bend, tried).argmax())])
     sine, cosine, left = _fitted(at, bare, bend, frequency)
     explains = 1 - left / max(float(bare @ bare), TINY**2)
     within = FEWEST_WAVES <= frequency * length <= most
@@ -185,6 +186,16 @@ def _fitted(at: Doubles, bare: Doubles, bend: Doubles, frequency: float) -> tupl
     best = np.linalg.lstsq(design, bare, rcond=None)[0]
     rest = bare - design @ best
     return float(best[0]), float(best[1]), float(rest @ rest)
+
+
+def _explained(at: Doubles, bare: Doubles, bend: Doubles, frequencies: Doubles) -> Doubles:
+    """Return how much of the sum of squares a wave of each of the (n,) frequencies explains, (n,)."""
+    angle = 2 * np.pi * np.outer(frequencies, at)
+    waves = np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    waves -= (waves @ bend) @ bend.T
+    pull, gram = waves @ bare, waves @ waves.swapaxes(1, 2)
+    gram += TINY * np.eye(2)
+    return np.asarray(np.einsum("ni,ni->n", pull, np.linalg.solve(gram, pull[..., None])[..., 0]))
 
 
 def _is_alike_everywhere(wave: Wave, fit: Fit, frame: Thinned, shape: tuple[int, ...]) -> bool:

@@ -40,7 +40,10 @@ class Scanner(NamedTuple):
 
 def powers(across: Doubles, order: int) -> Doubles:
     """Return Legendre polynomials 1..``order`` at ``across``, (columns, order)."""
-    return np.asarray(np.polynomial.legendre.legvander(across, order)[:, 1:], dtype=np.float64)
+    columns = [np.ones_like(across), across]
+    for n in range(2, order + 1):  # Bonnet's recurrence; numpy's own takes four times as long for so few
+        columns.append((columns[-1] * across * (2 * n - 1) - columns[-2] * (n - 1)) / n)
+    return np.stack(columns[1 : order + 1], axis=1)
 
 
 def twisted(twist: float, down: Doubles, across: Doubles) -> Floats:

@@ -79,8 +79,8 @@ def _histogram(heights: Floats, votes: Floats, noise: float) -> _Histogram:
 def span_of(values: Floats) -> tuple[float, float]:
     """Return the heights below and above which three pixels in a thousand lie."""
     out = int(0.003 * values.size)
-    ranked = np.partition(values, [out, values.size - 1 - out])
-    return float(ranked[out]), float(ranked[-1 - out])
+    low, high = (np.partition(values, rank)[rank] for rank in (out, values.size - 1 - out))
+    return float(low), float(high)
 
 
 def _peaks(histogram: _Histogram, sigma: float) -> NDArray[np.intp]:
