@@ -230,3 +230,14 @@ def test_particles_that_stand_so_close_that_no_ground_shows_in_many_lines_do_not
     error = level(one.scan.heights, pixel_nm=one.scan.pixel_nm).heights - one.imaged
 
     assert np.std(error) < 0.04 * np.ptp(one.imaged)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lines_that_lie_almost_wholly_on_a_cell_do_not_sink(seed):
+    rng = np.random.default_rng(seed)
+    down, across = np.indices(SIDE) / 256
+    bulge = np.clip(1.3 - ((down - 0.1) / 0.32) ** 4 - ((across - 0.58) / 0.45) ** 4, 0, 1)
+    truth = 80 * bulge**0.5 + (bulge > 0) * scenes.substrate(rng, SIDE, rms=2.5, length=9)
+    heights = truth + scenes.scanner(rng, SIDE, relief=80) + rng.normal(0, 0.5, SIDE)
+
+    assert scenes.rms_error(joint(heights).heights, truth) < 1.5

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
-from afmd.science.flatten.guesses import best_guess, least_width, leftover, low_guess
+from afmd.science.flatten.guesses import Leftover, best_guess, least_width, leftover, low_guess
 from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.leans import bears_the_mark, leans
 from afmd.science.flatten.recurrence import without_recurring_levels
@@ -24,6 +24,7 @@ from afmd.science.flatten.ripple import Wave, ground_wave, scanners_own
 from afmd.science.flatten.scanner import Scanner, powers, twisted
 from afmd.science.flatten.shrinkage import is_twisted, scanner_part, smooth_part, wave_power
 from afmd.science.flatten.substrate import find_substrate
+from afmd.science.flatten.sunken import without_sunken_lines
 from afmd.science.flatten.terms import Background, Ground
 from afmd.science.flatten.thinned import Thinned, thinned
 
@@ -33,7 +34,7 @@ WORTH_TELLING = 0.01
 BLURRED = 0.08
 """Where levels are wider than this share of the relief, none shows."""
 MOST_LEVELS = 2
-"""On a staircase no line can tell its lean from a step."""
+"""On a staircase no line can tell its lean from a step, nor its lowest height from a level."""
 TIDIER, COARSER = 0.2, 1.3
 """Least gain in order, in ln nm, for which lines are turned back, and how much wider levels and relief may become."""
 
@@ -105,14 +106,17 @@ def fitted(frame: Thinned, order: int) -> Fit:
         flat = scanner.off(frame)
         substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame))
         fit = refined(frame, scanner, substrate, twists=twists)
-    return _standing_close(frame, fit, order)
-
-
-def _standing_close(frame: Thinned, fit: Fit, order: int) -> Fit:
-    """Return the fit from the lowest heights instead, where no level shows and that leaves a tidier surface."""
     left = leftover(frame, fit.scanner)
-    if left.substrate.sigma < BLURRED * left.span_nm:
-        return fit
+    if left.substrate.sigma >= BLURRED * left.span_nm:
+        return _standing_close(frame, fit, order, left)
+    return fit if len(left.substrate.levels) > MOST_LEVELS else without_sunken_lines(frame, fit, order, left)
+
+
+def _standing_close(frame: Thinned, fit: Fit, order: int, left: Leftover) -> Fit:
+    """Return the fit from the lowest heights instead, where that leaves a tidier surface.
+
+    For surfaces without any level; ``left``: what ``fit`` leaves.
+    """
     guess = low_guess(frame, powers(frame.across, order))
     other = refined(frame, guess, leftover(frame, guess).substrate, twists=False)
     return other if leftover(frame, other.scanner).disorder < left.disorder else fit
