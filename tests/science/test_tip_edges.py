@@ -43,6 +43,16 @@ def test_no_lift_is_found_where_none_was(kind: str, noise_nm: float) -> None:
     assert lift_of(of.image, pixel_nm=PIXEL_NM, tip=of.tip, noise_nm=noise_nm) == Lift()
 
 
+@pytest.mark.parametrize(("kind", "number"), [("misc", 4), ("misc", 12), ("cuboids", 2)])
+def test_a_lift_is_found_among_noise_and_shifted_lines(kind: str, number: int) -> None:
+    of = pair(33_000_000 + number, recipe=paper_b(kind, noise_nm=0.3, faults=True))
+
+    found = mended(of.image, pixel_nm=PIXEL_NM, tip=of.tip)
+
+    assert found.lift_nm == pytest.approx(told(of)["lift"], rel=0.35)
+    assert np.abs(found.image - of.exact).mean() < np.abs(of.image - of.exact).mean()
+
+
 @pytest.mark.parametrize("share", [0.93, 1.04, 1.1])
 @pytest.mark.parametrize("noise_nm", [0.0, 0.3])
 def test_a_tip_that_is_not_quite_what_was_said_is_not_taken_for_a_lift(share: float, noise_nm: float) -> None:

@@ -10,6 +10,7 @@ import afmd
 from afmd.domain.tip import TipEstimate
 from afmd.errors import InvalidInput
 from afmd.science.tip import estimated
+from afmd.twin.pairs import pair, paper_b
 
 
 def told(of: Scene, mask: object = None) -> TipEstimate:
@@ -24,6 +25,13 @@ def test_the_radius_is_read_from_what_the_tip_recorded(kind: str, radius_nm: flo
     assert found.tells
     assert found.radius_nm == pytest.approx(radius_nm, rel=0.08)
     assert abs(found.radius_nm - radius_nm) < 3 * found.spread_nm
+
+
+@pytest.mark.parametrize(("kind", "noise_nm", "seed"), [("fractal", 0.3, 5), ("fractal", 0.3, 10), ("cuboids", 0.0, 1)])
+def test_neither_noise_on_rough_ground_nor_a_lone_wall_sharpens_the_tip(kind: str, noise_nm: float, seed: int) -> None:
+    of = pair(30_000_000 + seed, recipe=paper_b(kind, noise_nm=noise_nm))
+
+    assert afmd.estimate_tip(of.image, pixel_nm=1.0).radius_nm == pytest.approx(10, rel=0.1)
 
 
 def test_walls_show_the_half_angle() -> None:

@@ -34,14 +34,17 @@ MOST_PX: Final = 3.0
 WIDTHS_PX: Final = (0.6, 2.2)
 STEPS: Final = ((0.0, 0.45), (0.3, 0.0), (0.15, 0.0), (0.0, 0.2), (0.07, 0.0))
 """By how much lift and width, in pixels, are varied by turns."""
-LEAST_GAIN: Final = 0.05
-"""Share of the objection to an image as it is by which a lift must lessen it."""
+LEAST_GAIN, LEAST_GAIN_NOISY = 0.05, 0.02
+"""Share of the objection to an image as it is by which a lift must lessen it; noise adds to what it is a share of."""
 NOTHING: Final = 4e-3
 MOST_UNSURE: Final = 0.02
 """Share of the radius that its standard deviation may be."""
 SHARPER: Final = ((0.95, 1.0), (0.9, 1.15))
 """Shares of the radius whose tips must not explain an image as well without a lift; the sharper one is given less
 credit, for sharp tips explain noise."""
+WANTED: Final = 1.03
+"""Product of both sharper tips' objections, over those without a lift, below which they want it. On simulated frames
+0.99 at most where edges were raised, and 1.05 or more where the tip was not quite what was said."""
 CAUTION, CAUTION_NOISY, CAUTION_BOTH = 0.01, 0.02, 0.12
 """Objection to a lift of one pixel for its own sake, and in noise of one pixel; noise alone favours lifts, most of all
 on all sides: the share by which objections to those are raised in noise."""
@@ -80,12 +83,12 @@ def lift_of(
     if none < NOTHING:
         return Lift()
     best, least = court.best(Lift(most, both=both) for both in (True, False) for most in COARSE)
-    if least > (1 - LEAST_GAIN) * none:
+    if least > (1 - (LEAST_GAIN_NOISY if court.noisy else LEAST_GAIN)) * none:
         return Lift()
     for most, width in STEPS:
-        if not (width and court.noise > CALM):
+        if not (width and court.noisy):
             best, least = court.best(_varied(best, most, width), than=(best, least))
-    return best if least < court.objection_to_sharper_tips() else Lift()
+    return best if court.believes(best, least) else Lift()
 
 
 def lowered(image: Plane, lift: Lift, *, pixel_nm: tuple[float, float], noise_nm: float, rounds: int = ROUNDS) -> Plane:
@@ -138,20 +141,32 @@ class _Court:
         """White noise in pixels."""
         return self.noise_nm / _pitch(self.pixel_nm)
 
+    @property
+    def noisy(self) -> bool:
+        """True where noise is more than next to none."""
+        return self.noise > CALM
+
     def best(self, lifts: Iterable[Lift], *, than: tuple[Lift, float] | None = None) -> tuple[Lift, float]:
         """Return the lift that least speaks against, and how much that is."""
         heard = [(lift, self.objection(lift)) for lift in lifts]
         return min(heard if than is None else [than, *heard], key=lambda found: found[1])
 
-    def objection_to_sharper_tips(self) -> float:
-        """Return the least that speaks against the image as it is, had the tip been sharper than was said.
+    def believes(self, lift: Lift, least: float) -> bool:
+        """Return whether a lift to which there is the ``least`` objection explains more than a sharper tip would.
 
-        A tip that is not as blunt as one believes leaves what looks like a lift. Not asked of a measured tip.
+        A tip that is not as blunt as one believes leaves what looks like a lift. Noise is always explained better by a
+        sharper tip; there a lift is believed where sharper tips want it, too. Not asked of a measured tip.
         """
         if self.tip.form is TipForm.ARRAY:
-            return float("inf")
-        sharper = (replace(self, tip=replace(self.tip, radius_nm=part * self.tip.radius_nm)) for part, _ in SHARPER)
-        return min(ease * court.objection(Lift()) for court, (_, ease) in zip(sharper, SHARPER, strict=True))
+            return True
+        sharper = [replace(self, tip=replace(self.tip, radius_nm=part * self.tip.radius_nm)) for part, _ in SHARPER]
+        without = [court.objection(Lift()) for court in sharper]
+        if least < min(ease * objection for objection, (_, ease) in zip(without, SHARPER, strict=True)):
+            return True
+        if not self.noisy:
+            return False
+        wanted = (court.objection(lift) / objection for court, objection in zip(sharper, without, strict=True))
+        return float(np.prod(list(wanted))) < WANTED
 
     def objection(self, lift: Lift) -> float:
         """Return the mean distance, in pixels, of the lowered image from its opening and of both once raised again."""
