@@ -115,7 +115,7 @@ def share_raised(
     noise = noise_nm / _pitch(pixel_nm)
     blur = _blur_px(noise)
     smooth = _blurred(image, blur)
-    down, across = (_slope(smooth, axis, pixel_nm[axis]) for axis in (0, 1))
+    down, across = (slope(smooth, axis, pixel_nm[axis]) for axis in (0, 1))
     squared = across**2 + down**2 if both else np.maximum(across, 0) ** 2
     if noise > 0:
         squared = np.maximum(squared - np.float32((3.0 if both else 1.5) * _slope_noise(noise, blur)), 0)
@@ -124,6 +124,19 @@ def share_raised(
     across_px, down_px = (float(left * width_nm / pitch) for pitch in reversed(pixel_nm))
     felt = cv2.GaussianBlur(steep, (0, 0), sigmaX=across_px, sigmaY=down_px, borderType=cv2.BORDER_REFLECT)
     return np.asarray(np.minimum(felt, np.float32(1)), dtype=np.float32)
+
+
+def slope(image: Plane, axis: int, pitch: float) -> Plane:
+    """Return the central difference along an axis over its pitch, one-sided at the frame, 0 along a single pixel."""
+    if image.shape[axis] < 2:
+        return np.zeros_like(image)
+    field, result = np.moveaxis(image, axis, 0), np.empty_like(image)
+    target = np.moveaxis(result, axis, 0)
+    np.subtract(field[2:], field[:-2], out=target[1:-1])
+    target[1:-1] *= np.float32(0.5)
+    target[0], target[-1] = field[1] - field[0], field[-1] - field[-2]
+    result /= np.float32(pitch)
+    return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,24 +217,13 @@ def _edgiest(image: Plane, pixel_nm: tuple[float, float]) -> tuple[slice, slice]
     sides = [min(n, WINDOW_PX) for n in image.shape]
     if sides == list(image.shape):
         return slice(None), slice(None)
-    steps = np.minimum(np.abs(np.diff(image, axis=1, append=image[:, -1:])), np.float32(STEEP * pixel_nm[1]))
-    total = np.pad(steps.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    steps = np.minimum(np.abs(np.diff(image, axis=1)), np.float32(STEEP * pixel_nm[1]))
+    total = np.pad(cv2.integral(steps), ((0, 0), (0, 1)), mode="edge")
     tops, lefts = (np.unique(np.linspace(0, n - s, 9).astype(int)) for n, s in zip(image.shape, sides, strict=True))
     lows, rights = tops + sides[0], lefts + sides[1]
     down = total[lows] - total[tops]
     i, j = divmod(int(np.argmax(down[:, rights] - down[:, lefts])), len(lefts))
     return slice(int(tops[i]), int(lows[i])), slice(int(lefts[j]), int(rights[j]))
-
-
-def _slope(image: Plane, axis: int, pitch: float) -> Plane:
-    """Return the central difference along an axis over its pitch, one-sided at the frame."""
-    field, result = np.moveaxis(image, axis, 0), np.empty_like(image)
-    target = np.moveaxis(result, axis, 0)
-    np.subtract(field[2:], field[:-2], out=target[1:-1])
-    target[1:-1] *= np.float32(0.5)
-    target[0], target[-1] = field[1] - field[0], field[-1] - field[-2]
-    result /= np.float32(pitch)
-    return result
 
 
 def _blur_px(noise: float) -> float:

@@ -6,6 +6,7 @@ or in part.
 
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,14 +37,17 @@ def unshifted(image: Plane, mask: NDArray[np.bool_] | None, *, least: float, noi
     offsets = np.median(away, axis=1)
     spread = 1.4826 * float(np.median(np.abs(offsets)))
     offsets[np.abs(offsets) < max(SIGMAS * spread, least)] = 0
-    whole = image if not offsets.any() else np.asarray(image - offsets[:, None].astype(np.float32))
-    return _parts_put_back(whole, _away(whole, mask), least=least, noise=noise)
+    if offsets.any():
+        image = np.asarray(image - offsets[:, None].astype(np.float32))
+        away = _away(image, mask)
+    return _parts_put_back(image, away, least=least, noise=noise)
 
 
 def middle_of_three_lines(image: Plane) -> Plane:
     """Return the median of each pixel and those above and below."""
     above, below = np.vstack([image[:1], image[:-1]]), np.vstack([image[1:], image[-1:]])
-    return np.maximum(np.minimum(above, below), np.minimum(np.maximum(above, below), image))
+    lower, upper = cv2.min(above, below), cv2.max(above, below)
+    return np.asarray(cv2.max(lower, cv2.min(upper, image)), dtype=np.float32)
 
 
 def _parts_put_back(image: Plane, away: Plane, *, least: float, noise: float) -> Plane:
@@ -57,11 +61,20 @@ def _parts_put_back(image: Plane, away: Plane, *, least: float, noise: float) ->
             part = slice(int(first), int(end))
             if end - first < LEAST_PART_PX:
                 continue
-            low, middle, high = np.percentile(away[row, part], (25, 50, 75))
+            low, middle, high = _quartiles(away[row, part])
             if sign * middle >= apart and high - low <= ALIKE * abs(middle) + 2 * noise:
                 result = image.copy() if result is image else result
                 result[row, part] -= np.float32(middle)
     return result
+
+
+def _quartiles(values: Plane) -> NDArray[np.float64]:
+    """Return the three quartiles, linear between values, as ``numpy.percentile`` does for a tenth of the time."""
+    values = np.sort(values)
+    at = np.array([0.25, 0.5, 0.75]) * (len(values) - 1)
+    below = at.astype(np.intp)
+    above = np.minimum(below + 1, len(values) - 1)
+    return np.asarray(values[below] + (at - below) * (values[above] - values[below]))
 
 
 def _strongest(voices: Plane) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.tip import Tip, TipForm
+from afmd.science.tip.edges import slope
 from afmd.science.tip.lines import middle_of_three_lines
 from afmd.science.tip.mending import mended
 from afmd.science.tip.morphology import erode, erode_coarsely
@@ -75,7 +76,8 @@ def tip_view(
     planes[GAP] = (image - bound) / np.float32(unit)
     planes[ROBUST] = (robust - bound) / np.float32(unit)
     planes[SLOPE] = np.minimum(_steepness(bound, pixel_nm) * np.float32(slope_of_flank), 4)
-    planes[TOUCHES] = np.log1p(touches(image, pixel_nm=pixel_nm, tip=tip, noise_nm=noise))
+    counts = touches(image, pixel_nm=pixel_nm, tip=tip, noise_nm=noise)
+    planes[TOUCHES] = np.log1p(np.arange(counts.max() + 1, dtype=np.float32))[counts]
     planes[MASKED] = 0 if mask is None else mask
     for plane, side in ((DOWN, pixel_nm[0]), (ACROSS, pixel_nm[1])):
         planes[plane] = np.log2(unit / (side * stride)) / 4
@@ -98,27 +100,29 @@ def slack_of(planes: Plane) -> Plane:
     return np.asarray(np.maximum(planes[ROBUST], 0) + (ALLOWED_NOISE * noise + ALLOWED_LIFT * lift), np.float32)
 
 
-def touches(image: Plane, *, pixel_nm: tuple[float, float], tip: Tip, noise_nm: float) -> Plane:
-    """Return how many pixels of the image were made by a contact at each pixel of the surface, float32 (rows, cols).
+def touches(image: Plane, *, pixel_nm: tuple[float, float], tip: Tip, noise_nm: float) -> NDArray[np.intp]:
+    """Return how many pixels of the image were made by a contact at each pixel of the surface, (rows, cols).
 
     A smooth tip touches where it is as steep as the image (Keller, Surf. Sci. 253 (1991) 353): the contact lies uphill
     by the distance at which the tip has the image's slope. Pixels as steep as the flank tell nothing and do not count.
     """
     width = min(3 * noise_nm / min(pixel_nm), 1.5)
     smooth = np.asarray(cv2.GaussianBlur(image, (0, 0), width), np.float32) if width > 0.3 else image
-    down, across = _gradient(smooth, pixel_nm)
-    steep = np.hypot(down, across)
-    if tip.form is TipForm.PARABOLOID:
-        share = np.full_like(steep, tip.radius_nm)
-        known = np.ones(image.shape, np.bool_)
-    else:
-        share = (tip.radius_nm / np.sqrt(1 + steep**2)).astype(np.float32)
-        known = steep < 0.97 / np.tan(np.radians(tip.half_angle_deg))
-    rows = np.rint(np.arange(image.shape[0])[:, None] + share * down / pixel_nm[0]).astype(np.int32)
-    cols = np.rint(np.arange(image.shape[1])[None, :] + share * across / pixel_nm[1]).astype(np.int32)
-    known &= (rows >= 0) & (rows < image.shape[0]) & (cols >= 0) & (cols < image.shape[1])
-    counts = np.bincount(rows[known] * image.shape[1] + cols[known], minlength=image.size)
-    return counts.reshape(image.shape).astype(np.float32)
+    slopes = [slope(smooth, axis, pitch) for axis, pitch in enumerate(pixel_nm)]
+    known = np.ones(image.shape, np.bool_)
+    uphill = np.full_like(image, tip.radius_nm)
+    if tip.form is not TipForm.PARABOLOID:
+        squared = slopes[0] ** 2 + slopes[1] ** 2
+        uphill /= np.sqrt(1 + squared)
+        known = squared < np.float32((0.97 / np.tan(np.radians(tip.half_angle_deg))) ** 2)
+    at = np.zeros(image.shape, np.int32)
+    for axis, count in enumerate(image.shape):
+        own = np.expand_dims(np.arange(count, dtype=np.float32), 1 - axis)
+        there = own + np.rint(uphill * (slopes[axis] / np.float32(pixel_nm[axis])))
+        known &= (there >= 0) & (there < count)
+        at = at * np.int32(count) + there.astype(np.int32)
+    at[~known] = image.size
+    return np.bincount(at.ravel(), minlength=image.size + 1)[:-1].reshape(image.shape)
 
 
 def ground_level(bound: Plane, pixel_nm: tuple[float, float], *, reach_nm: float) -> Plane:
@@ -140,13 +144,5 @@ def _eroded(
 
 
 def _steepness(surface: Plane, pixel_nm: tuple[float, float]) -> Plane:
-    down, across = _gradient(surface, pixel_nm)
-    return np.asarray(np.hypot(down, across), np.float32)
-
-
-def _gradient(surface: Plane, pixel_nm: tuple[float, float]) -> list[Plane]:
-    """Return both slopes, 0 along an axis of a single pixel."""
-    return [
-        np.asarray(np.gradient(surface, pitch, axis=axis), np.float32) if surface.shape[axis] > 1 else 0 * surface
-        for axis, pitch in enumerate(pixel_nm)
-    ]
+    down, across = (slope(surface, axis, pitch) for axis, pitch in enumerate(pixel_nm))
+    return np.asarray(cv2.magnitude(down, across), np.float32)
