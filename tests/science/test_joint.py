@@ -241,3 +241,19 @@ def test_lines_that_lie_almost_wholly_on_a_cell_do_not_sink(seed):
     heights = truth + scenes.scanner(rng, SIDE, relief=80) + rng.normal(0, 0.5, SIDE)
 
     assert scenes.rms_error(joint(heights).heights, truth) < 1.5
+
+
+@pytest.mark.parametrize("degrees", [20, 50])
+def test_a_staircase_of_many_rough_treads_is_not_laid_flat(degrees):
+    rng = np.random.default_rng(1)
+    down, across = np.indices(SIDE) / 256
+    angle = np.radians(degrees)
+    climb = 14 * (down * np.sin(angle) + across * np.cos(angle)) + scenes.substrate(rng, SIDE, rms=0.6, length=40)
+    rough = scenes.substrate(rng, SIDE, rms=0.15, length=4) + scenes.substrate(rng, SIDE, rms=0.25, length=50)
+    truth = rough - np.floor(climb)
+    heights = truth + scenes.scanner(rng, SIDE, relief=14, offsets=0.01, walk=0.003) + rng.normal(0, 0.05, SIDE)
+
+    rest = joint(heights).heights
+
+    assert scenes.rms_error(rest, truth) < 0.6
+    assert np.polyfit(truth.ravel(), rest.ravel(), 1)[0] == pytest.approx(1, abs=0.1)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.science.flatten.linesystem import sigma_across, sigma_down
-from afmd.science.flatten.plateaus import plateau_guess
 from afmd.science.flatten.scanner import Scanner, powers
 from afmd.science.flatten.substrate import MOST_PIXELS, Substrate, find_substrate, span_of
 from afmd.science.flatten.thinned import Floats, Thinned
@@ -28,10 +27,9 @@ IN_DOUBT = 0.2
 """Where both leave the same several levels and nearly the same disorder, the plateau guess is taken."""
 
 
-def best_guess(frame: Thinned, order: int) -> tuple[Scanner, Substrate]:
-    """Return the guess that leaves the tidier surface, and that surface's levels. ``order``: of the shape."""
-    basis = powers(frame.across, order)
-    plateau, plain = plateau_guess(frame, basis), plain_guess(frame, basis)
+def best_guess(frame: Thinned, plateau: Scanner) -> tuple[Scanner, Substrate]:
+    """Return the guess that leaves the tidier surface, ``plateau`` or the plain one, and that surface's levels."""
+    plain = plain_guess(frame, powers(frame.across, len(plateau.shape)))
     left_by_plateau, left_by_plain = leftover(frame, plateau), leftover(frame, plain)
     if tidier(left_by_plateau, left_by_plain):
         return plateau, left_by_plateau.substrate

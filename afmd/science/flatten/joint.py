@@ -18,11 +18,13 @@ from afmd.errors import CannotLevel
 from afmd.science.flatten.guesses import Leftover, best_guess, least_width, leftover, low_guess
 from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.leans import bears_the_mark, leans
+from afmd.science.flatten.plateaus import plateau_guess
 from afmd.science.flatten.recurrence import without_recurring_levels
 from afmd.science.flatten.refine import Fit, refined
 from afmd.science.flatten.ripple import Wave, ground_wave, scanners_own
 from afmd.science.flatten.scanner import Scanner, powers, twisted
 from afmd.science.flatten.shrinkage import is_twisted, scanner_part, smooth_part, wave_power
+from afmd.science.flatten.staircases import is_staircase
 from afmd.science.flatten.substrate import find_substrate
 from afmd.science.flatten.sunken import without_sunken_lines
 from afmd.science.flatten.terms import Background, Ground
@@ -98,7 +100,8 @@ def _with_wave(ground: Ground, found: Background, wave: Wave) -> Background:
 
 def fitted(frame: Thinned, order: int) -> Fit:
     """Guess the scanner, then fit it on the levels that show; with a twist where there is one."""
-    guess, substrate = best_guess(frame, order)
+    plateau = plateau_guess(frame, powers(frame.across, order))
+    guess, substrate = best_guess(frame, plateau)
     fit = refined(frame, guess, substrate, twists=True)
     twists = is_twisted(fit.scanner.twist, wave_power(fit.rest, fit.weight, frame))
     for _ in range(ROUNDS - 1):
@@ -106,10 +109,21 @@ def fitted(frame: Thinned, order: int) -> Fit:
         flat = scanner.off(frame)
         substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame))
         fit = refined(frame, scanner, substrate, twists=twists)
-    left = leftover(frame, fit.scanner)
+    return _reconsidered(frame, fit, plateau)
+
+
+def _reconsidered(frame: Thinned, fit: Fit, plateau: Scanner) -> Fit:
+    """Return the fit, or another one where what it leaves tells that it went astray.
+
+    ``plateau``: the guess that levels plateaus.
+    """
+    left, order = leftover(frame, fit.scanner), len(plateau.shape)
+    few = len(left.substrate.levels) <= MOST_LEVELS
+    if few and is_staircase(plateau.off(frame), fit.scanner.off(frame), frame.votes):
+        return replace(fit, scanner=plateau, discord=np.zeros_like(fit.discord))
     if left.substrate.sigma >= BLURRED * left.span_nm:
         return _standing_close(frame, fit, order, left)
-    return fit if len(left.substrate.levels) > MOST_LEVELS else without_sunken_lines(frame, fit, order, left)
+    return without_sunken_lines(frame, fit, order, left) if few else fit
 
 
 def _standing_close(frame: Thinned, fit: Fit, order: int, left: Leftover) -> Fit:
