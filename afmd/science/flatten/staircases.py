@@ -9,8 +9,8 @@ feature leaves a like picture.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from afmd.science.flatten.linesystem import SAMPLED
 from afmd.science.flatten.thinned import Floats
 from afmd.science.robust import narrow_sigma
 
@@ -23,6 +23,7 @@ MORE_LEVEL, ONE_WAY = 1.1, 0.8
 LEAST_STEPS, MOST_STEPS = 0.03, 0.3
 """Share of the pixels that must lie beside a step, and that may."""
 FEWEST_ALONG = 2
+SAMPLED = 10_000
 
 
 def is_staircase(treads: Floats, ramp: Floats, votes: Floats) -> bool:
@@ -55,6 +56,6 @@ def _tells(step: Floats, other: Floats, votes: Floats) -> bool:
     return _share(np.abs(step) < near, votes) > MORE_LEVEL * _share(np.abs(other) < near, votes)
 
 
-def _share(there: np.ndarray, votes: Floats) -> float:
+def _share(there: NDArray[np.bool_], votes: Floats) -> float:
     total = float(votes.sum())
-    return float(np.sum(votes, where=there)) / total if total else 0.0
+    return float((votes * there).sum()) / total if total else 0.0

@@ -19,8 +19,9 @@ from afmd.science.robust import line_quantile
 
 Doubles = NDArray[np.float64]
 
-SWINGS = 8.0
-"""Least swing of the lines' lowest heights, in widths of the ground, for which other fits are made."""
+SWINGS, SWINGS_OF_RELIEF = 30.0, 0.3
+"""Least swing of the lines' lowest heights, in widths of the ground and as a share of the relief, for which other fits
+are made."""
 FEWEST_SHARE = 1 / 32
 """Share of the lines that must be sunk side by side to count."""
 TIDIER = 0.1
@@ -31,7 +32,8 @@ def without_sunken_lines(frame: Thinned, fit: Fit, order: int, left: Leftover) -
     """Return the fit, or a tidier one where lines have sunk. ``left``: what ``fit`` leaves. ``order``: of the shape."""
     low = _lowest(frame, fit.scanner)
     reach = max(3, round(len(low) * FEWEST_SHARE)) | 1
-    if np.ptp(median_filter(low, reach)) < SWINGS * left.substrate.sigma:
+    swing = float(np.ptp(median_filter(low, reach)))
+    if swing < SWINGS * left.substrate.sigma or swing < SWINGS_OF_RELIEF * left.span_nm:
         return fit
     raised = fit.scanner._replace(offsets=fit.scanner.offsets + low)
     best, least = fit, left.disorder - TIDIER
