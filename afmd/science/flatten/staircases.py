@@ -4,8 +4,8 @@ On a staircase the guess that levels plateaus leaves more pixels level with thos
 nearly all other steps go one way. On a rough film neither has more, and the flanks of what stands on a ground go up as
 often as down.
 
-Rule: one distance down the frame must tell of a staircase, or two along the lines, where a tip that falls behind every
-feature leaves a like picture.
+Rule: one distance down the frame must tell of a staircase, or two along the lines of one that goes down: levelled as
+plateaus, what a tip leaves that falls slowly behind every feature looks like a staircase that goes up.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ LEVEL, FAR = 0.7, 3.0
 """Steps up to here are level, from here on a step, in units of the usual one."""
 MORE_LEVEL, ONE_WAY = 1.1, 0.8
 """How many times more pixels must lie level, and by what share of the steps more must go one way than the other."""
-LEAST_STEPS, MOST_STEPS = 0.03, 0.3
+LEAST_STEPS, MOST_STEPS = 0.03, 0.2
 """Share of the pixels that must lie beside a step, and that may."""
 FEWEST_ALONG = 2
 SAMPLED = 10_000
@@ -39,18 +39,21 @@ def is_staircase(treads: Floats, ramp: Floats, votes: Floats) -> bool:
         if _tells(treads[lower] - treads[upper], ramp[lower] - ramp[upper], votes[lower] * votes[upper]):
             return True
         along = max(1, round(share * treads.shape[1]))
-        own, other, trust = treads[every], ramp[every], votes[every]
-        told_along += _tells(
-            own[:, along:] - own[:, :-along], other[:, along:] - other[:, :-along], trust[:, along:] * trust[:, :-along]
-        )
+        own, their, trust = treads[every], ramp[every], votes[every]
+        step, other = own[:, along:] - own[:, :-along], their[:, along:] - their[:, :-along]
+        told_along += _tells(step, other, trust[:, along:] * trust[:, :-along], falls=True)
     return told_along >= FEWEST_ALONG
 
 
-def _tells(step: Floats, other: Floats, votes: Floats) -> bool:
-    """True where more of the steps are level than of the other ones, and nearly all that are not go one way."""
+def _tells(step: Floats, other: Floats, votes: Floats, *, falls: bool = False) -> bool:
+    """True where more of the steps are level than of the other ones, and nearly all that are not go one way.
+
+    ``falls``: that way must be down.
+    """
     usual = narrow_sigma(step, votes)
     up, down = _share(step > FAR * usual, votes), _share(step < -FAR * usual, votes)
-    if not max(LEAST_STEPS, ONE_WAY * (up + down)) < abs(up - down) < MOST_STEPS:
+    one_way = down - up if falls else abs(up - down)
+    if not max(LEAST_STEPS, ONE_WAY * (up + down)) < one_way < MOST_STEPS:
         return False
     near = LEVEL * usual
     return _share(np.abs(step) < near, votes) > MORE_LEVEL * _share(np.abs(other) < near, votes)

@@ -24,7 +24,7 @@ SWINGS, SWINGS_OF_RELIEF = 30.0, 0.3
 are made."""
 FEWEST_SHARE = 1 / 32
 """Share of the lines that must be sunk side by side to count."""
-TIDIER = 0.1
+TIDIER = 0.15
 """Least gain in order, in ln nm."""
 
 
