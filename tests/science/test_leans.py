@@ -4,7 +4,7 @@ import scenes
 
 from afmd.files.nanoscope import decode
 from afmd.science.flatten import level
-from afmd.science.flatten.leans import bears_the_mark
+from afmd.science.flatten.leans import bears_the_mark, steady
 
 SIDE = (256, 256)
 
@@ -53,6 +53,23 @@ def test_a_scan_as_recorded_does_not_bear_the_mark(kind):
     assert not bears_the_mark(heights)
     assert not bears_the_mark(level(heights, pixel_nm=2.0).heights)
     assert bears_the_mark(levelled_line_by_line(heights).astype(np.float32))
+
+
+def test_a_line_that_hardly_tells_its_lean_leans_as_its_neighbours_do():
+    cost = np.ones((5, 9))
+    cost[1] = 0
+    cost[:, 4] = 1
+    cost[4, 4] = 0.9
+
+    assert (steady(cost) == 1).all()
+
+
+def test_a_line_that_surely_leans_otherwise_may():
+    cost = np.ones((5, 9))
+    cost[1] = 0
+    cost[4, 4] = -2
+
+    assert steady(cost).tolist() == [1, 1, 1, 1, 4, 1, 1, 1, 1]
 
 
 def test_coarsely_digitised_lines_still_bear_it():

@@ -25,6 +25,8 @@ DENSEST = 0.4
 """Share of a line that must lie level together: more than a flank holds, and less than the ground."""
 POOLED = 9
 """Neighbouring lines that choose together: what stands on the ground is wider than a line."""
+UNSTEADY = 0.05
+"""What it costs, in ln nm of width, that a line leans by one more step of those tried than the line above."""
 TURNS = 5
 NARROWER = 0.6
 NARROWEST = 0.5
@@ -53,9 +55,29 @@ def leans(flat: Floats, frame: Thinned) -> Doubles:
     votes = np.maximum(frame.votes.sum(axis=1), TINY)
     spread = np.sqrt((frame.votes * rest**2).sum(axis=1) / votes)
     widths = np.array([_width(rest - (share * spread)[:, None] * across, frame.votes) for share in TRIED])
-    chosen = uniform_filter1d(np.log(widths + TINY), POOLED, axis=1, mode="nearest").argmin(axis=0)
+    chosen = steady(uniform_filter1d(np.log(widths + TINY), POOLED, axis=1, mode="nearest"))
     width = widths[chosen, np.arange(len(rest))].astype(np.float64)
     return _settled(rest, (TRIED[chosen] * spread).astype(np.float64), width, frame)
+
+
+def steady(cost: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return which lean each line takes, (lines,), at least cost over all lines together (Viterbi 1967).
+
+    ``cost``: (leans, lines). Where features hide the ground of some lines, those above and below decide.
+    """
+    leans, lines = cost.shape
+    number = np.arange(leans)
+    change = UNSTEADY * np.abs(number[:, None] - number)
+    before, total = np.zeros((lines, leans), dtype=np.intp), cost[:, 0]
+    for line in range(1, lines):
+        ways = change + total
+        before[line] = ways.argmin(axis=1)
+        total = ways[number, before[line]] + cost[:, line]
+    taken = np.empty(lines, dtype=np.intp)
+    taken[-1] = total.argmin()
+    for line in range(lines - 1, 0, -1):
+        taken[line - 1] = before[line, taken[line]]
+    return taken
 
 
 def _width(rest: Floats, votes: Floats) -> Floats:
