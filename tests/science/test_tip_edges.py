@@ -43,7 +43,7 @@ def test_no_lift_is_found_where_none_was(kind: str, noise_nm: float) -> None:
     assert lift_of(of.image, pixel_nm=PIXEL_NM, tip=of.tip, noise_nm=noise_nm) == Lift()
 
 
-@pytest.mark.parametrize(("kind", "number"), [("misc", 4), ("misc", 12), ("cuboids", 2)])
+@pytest.mark.parametrize(("kind", "number"), [("misc", 4), ("misc", 3), ("cuboids", 2), ("cuboids", 13)])
 def test_a_lift_is_found_among_noise_and_shifted_lines(kind: str, number: int) -> None:
     of = pair(33_000_000 + number, recipe=paper_b(kind, noise_nm=0.3, faults=True))
 

@@ -27,29 +27,27 @@ BLUR_PER_NOISE: Final = 2.5
 BLURS_PX: Final = (0.3, 0.8)
 """Before slopes are taken a noisy image is blurred, in proportion to its noise; by less than the first, not at all."""
 SHARPEST: Final = 0.3
-NEARLY_NONE: Final = 0.005
-COARSE: Final = (0.5, 1.1, 1.8, 2.4)
+COARSE: Final = (0.5, 1.0, 1.5, 2.0, 2.5)
 """Lifts, in pixels, that are tried first."""
 MOST_PX: Final = 3.0
 WIDTHS_PX: Final = (0.6, 2.2)
-STEPS: Final = ((0.0, 0.45), (0.3, 0.0), (0.15, 0.0), (0.0, 0.2), (0.07, 0.0))
+STEPS: Final = ((0.0, 0.45), (0.25, 0.0), (0.12, 0.0), (0.0, 0.2), (0.06, 0.0))
 """By how much lift and width, in pixels, are varied by turns."""
-LEAST_GAIN, LEAST_GAIN_NOISY = 0.05, 0.02
-"""Share of the objection to an image as it is by which a lift must lessen it; noise adds to what it is a share of."""
+LEAST_GAIN, LEAST_GAIN_NOISY = 0.05, 0.09
+"""Share of the objection to an image as it is by which a lift must lessen it."""
 NOTHING: Final = 4e-3
 MOST_UNSURE: Final = 0.02
 """Share of the radius that its standard deviation may be."""
 SHARPER: Final = ((0.95, 1.0), (0.9, 1.15))
 """Shares of the radius whose tips must not explain an image as well without a lift; the sharper one is given less
 credit, for sharp tips explain noise."""
-WANTED: Final = 1.03
-"""Product of both sharper tips' objections, over those without a lift, below which they want it. On simulated frames
-0.99 at most where edges were raised, and 1.05 or more where the tip was not quite what was said."""
-CAUTION, CAUTION_NOISY, CAUTION_BOTH = 0.01, 0.02, 0.12
-"""Objection to a lift of one pixel for its own sake, and in noise of one pixel; noise alone favours lifts, most of all
-on all sides: the share by which objections to those are raised in noise."""
+CAUTION, CAUTION_NOISY = 0.01, 0.006
+"""Objection to a lift of one pixel for its own sake."""
+EVIDENCE_PX: Final = 2.0
+"""Width of the Gaussian over which noise is let average out of the evidence."""
+SEED: Final = 20_261
 CALM: Final = 0.02
-"""Noise, in pixels, beyond which an image does not tell the width."""
+"""Noise, in pixels, beyond which it is taken into account."""
 SEEKING_ROUNDS, ROUNDS = 8, 14
 
 
@@ -86,9 +84,8 @@ def lift_of(
     if least > (1 - (LEAST_GAIN_NOISY if court.noisy else LEAST_GAIN)) * none:
         return Lift()
     for most, width in STEPS:
-        if not (width and court.noisy):
-            best, least = court.best(_varied(best, most, width), than=(best, least))
-    return best if court.believes(best, least) else Lift()
+        best, least = court.best(_varied(best, most, width), than=(best, least))
+    return best if least < court.objection_to_sharper_tips() else Lift()
 
 
 def lowered(image: Plane, lift: Lift, *, pixel_nm: tuple[float, float], noise_nm: float, rounds: int = ROUNDS) -> Plane:
@@ -164,41 +161,47 @@ class _Court:
         heard = [(lift, self.objection(lift)) for lift in lifts]
         return min(heard if than is None else [than, *heard], key=lambda found: found[1])
 
-    def believes(self, lift: Lift, least: float) -> bool:
-        """Return whether a lift to which there is the ``least`` objection explains more than a sharper tip would.
+    def objection_to_sharper_tips(self) -> float:
+        """Return the least that speaks against the image as it is, had the tip been sharper than was said.
 
-        A tip that is not as blunt as one believes leaves what looks like a lift. Noise is always explained better by a
-        sharper tip; there a lift is believed where sharper tips want it, too. Not asked of a measured tip.
+        A tip that is not as blunt as one believes leaves what looks like a lift. Not asked of a measured tip.
         """
         if self.tip.form is TipForm.ARRAY:
-            return True
-        sharper = [replace(self, tip=replace(self.tip, radius_nm=part * self.tip.radius_nm)) for part, _ in SHARPER]
-        without = [court.objection(Lift()) for court in sharper]
-        if least < min(ease * objection for objection, (_, ease) in zip(without, SHARPER, strict=True)):
-            return True
-        if not self.noisy:
-            return False
-        wanted = (court.objection(lift) / objection for court, objection in zip(sharper, without, strict=True))
-        return float(np.prod(list(wanted))) < WANTED
+            return float("inf")
+        sharper = (replace(self, tip=replace(self.tip, radius_nm=part * self.tip.radius_nm)) for part, _ in SHARPER)
+        return min(ease * court.objection(Lift()) for court, (_, ease) in zip(sharper, SHARPER, strict=True))
 
     def objection(self, lift: Lift) -> float:
-        """Return the mean distance, in pixels, of the lowered image from its opening and of both once raised again."""
+        """Return the mean distance, in pixels, of the lowered image from its opening and of both once raised again.
+
+        In noise both are held against those of what tip and lift would have recorded of the same surface in such noise.
+        """
         pitch = _pitch(self.pixel_nm)
-        before = lowered(self.image, lift, pixel_nm=self.pixel_nm, noise_nm=self.noise_nm, rounds=SEEKING_ROUNDS)
-        image, before = (_blurred(field, _blur_px(self.noise_nm / pitch)) for field in (self.image, before))
+        opened, again, gaps = self._explained(self.image, lift)
+        if self.noisy:
+            grain = np.random.default_rng(SEED).standard_normal(again.shape, dtype=np.float32)
+            _, _, expected = self._explained(again + np.float32(self.noise_nm) * grain, lift)
+            gaps = [_blurred(seen - due, EVIDENCE_PX) for seen, due in zip(gaps, expected, strict=True)]
+        apart = np.add(*(np.minimum(np.abs(gap) / np.float32(pitch), 1) for gap in gaps))
+        if self.trusted is not None:
+            apart = apart * self.trusted
+        reach = kernel(self.tip, pixel_nm=self.pixel_nm, relief_nm=float(np.ptp(opened))).shape
+        margins = (min(s // 2, n // 5) for s, n in zip(reach, opened.shape, strict=True))
+        inner = tuple(slice(m, -m or None) for m in margins)
+        return float(np.mean(apart[inner])) + lift.most * (CAUTION_NOISY if self.noisy else CAUTION)
+
+    def _explained(self, image: Plane, lift: Lift) -> tuple[Plane, Plane, list[Plane]]:
+        """Return the opening of the lowered image, that raised again, and by how much the two images lie above them."""
+        pitch = _pitch(self.pixel_nm)
+        before = lowered(image, lift, pixel_nm=self.pixel_nm, noise_nm=self.noise_nm, rounds=SEEKING_ROUNDS)
+        image, before = (_blurred(field, _blur_px(self.noise_nm / pitch)) for field in (image, before))
         shape = kernel(self.tip, pixel_nm=self.pixel_nm, relief_nm=float(np.ptp(before)))
         opened = np.asarray(dilate(erode(before, shape), shape), np.float32)
         again = opened
         if lift.most:
             raised = share_raised(opened, lift.width * pitch, lift.both, pixel_nm=self.pixel_nm)
             again = opened + np.float32(lift.most * pitch) * raised
-        apart = sum(np.minimum(np.abs(gap) / np.float32(pitch), 1) for gap in (before - opened, image - again))
-        if self.trusted is not None:
-            apart = apart * self.trusted
-        margins = (min(s // 2, n // 5) for s, n in zip(shape.shape, image.shape, strict=True))
-        inner = tuple(slice(m, -m or None) for m in margins)
-        doubt = 1 + CAUTION_BOTH * (lift.both and lift.most > 0 and self.noise > NEARLY_NONE)
-        return doubt * float(np.mean(apart[inner])) + lift.most * (CAUTION + CAUTION_NOISY * self.noise)
+        return opened, again, [before - opened, image - again]
 
 
 def _varied(lift: Lift, most: float, width: float) -> list[Lift]:

@@ -27,7 +27,7 @@ BEST_RADIUS_PX = 20.0
 """A tip that is larger on the grid is looked at on a coarser one, where noise is less."""
 SURE = 4.0
 """Mean evidence over its own standard error, from tile to tile, below which there is none."""
-MOST_SPREAD = 0.3
+MOST_SPREAD = 0.15
 FLOOD_PX, FLOOD_RADII = 24.0, 2.2
 """How deep below the highest heights is looked, at first and then closely."""
 AROUND = np.geomspace(0.55, 1.75, 24)
