@@ -32,8 +32,10 @@ FLOOD_PX, FLOOD_RADII = 24.0, 2.2
 """How deep below the highest heights is looked, at first and then closely."""
 AROUND = np.geomspace(0.55, 1.75, 24)
 """Radii that are looked at closely, over the rough one."""
-STARTS = (1.0, 1.12)
-"""Where an onset is sought, over the rough radius; of several the largest counts."""
+STARTS = (0.9, 1.0, 1.12)
+"""Where an onset is sought, over the rough radius."""
+MOST_SHARE = 0.14
+"""Evidence at an onset, as a share of that at one and a half times its radius; what is more set in earlier."""
 FOLDS = 16
 OWN_SHARE, OWN_PIXELS = 0.02, 0.15
 """What the method itself adds to the spread, as a share of the radius and in pixels: its error without noise."""
@@ -133,9 +135,24 @@ def _looked_at_closely(sight: _Sight) -> tuple[float, float]:
     radii, blur = sight.radius * AROUND, _blur_px(sight.whole, sight.radius)
     pieces = [piece.flooded(FLOOD_RADII * sight.radius) for piece in sight.pieces]
     tiles = np.array([against(pieces, float(r), half_angle_deg=sight.sharpest_deg, blur_px=blur) for r in radii])
-    onsets = [onset(radii, tiles.mean(axis=1), about=start * sight.radius) for start in STARTS]
-    found = max((radius for radius in onsets if np.isfinite(radius)), default=float("nan"))
+    found = _largest_onset(radii, tiles.mean(axis=1), rough=sight.radius)
     return found, _jackknife(radii, tiles, about=found) if np.isfinite(found) else float("inf")
+
+
+def _largest_onset(radii: NDArray[np.float64], means: NDArray[np.float64], *, rough: float) -> float:
+    """Return the largest onset at which evidence has not long set in, else the smallest, NaN where there is none.
+
+    Balls among sharp bodies have a later onset of their own.
+    """
+    onsets = [onset(radii, means, about=start * rough) for start in STARTS]
+    onsets = sorted(radius for radius in onsets if np.isfinite(radius))
+    shares = [np.interp([0.7 * radius, radius, 1.5 * radius], radii, means) for radius in onsets]
+    early = [
+        radius
+        for radius, (creep, here, ahead) in zip(onsets, shares, strict=True)
+        if here - creep < MOST_SHARE * (ahead - creep)
+    ]
+    return early[-1] if early else (*onsets, float("nan"))[0]
 
 
 def _jackknife(radii: NDArray[np.float64], tiles: NDArray[np.float64], *, about: float) -> float:
