@@ -118,12 +118,13 @@ def _reconsidered(frame: Thinned, fit: Fit, plateau: Scanner) -> Fit:
     ``plateau``: the guess that levels plateaus.
     """
     left, order = leftover(frame, fit.scanner), len(plateau.shape)
-    few = len(left.substrate.levels) <= MOST_LEVELS
-    if few and is_staircase(plateau.off(frame), fit.scanner.off(frame), frame.votes):
-        return replace(fit, scanner=plateau, discord=np.zeros_like(fit.discord))
     if left.substrate.sigma >= BLURRED * left.span_nm:
+        if is_staircase(plateau.off(frame), fit.scanner.off(frame), frame.votes):
+            return replace(fit, scanner=plateau, discord=np.zeros_like(fit.discord))
         return _standing_close(frame, fit, order, left)
-    return without_sunken_lines(frame, fit, order, left) if few else fit
+    if len(left.substrate.levels) > MOST_LEVELS:
+        return fit
+    return without_sunken_lines(frame, fit, order, left)
 
 
 def _standing_close(frame: Thinned, fit: Fit, order: int, left: Leftover) -> Fit:

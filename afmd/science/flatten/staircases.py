@@ -4,8 +4,8 @@ On a staircase the guess that levels plateaus leaves more pixels level with thos
 nearly all other steps go one way. On a rough film neither has more, and the flanks of what stands on a ground go up as
 often as down.
 
-Rule: one distance down the frame must tell of a staircase, or two along the lines of one that goes down: levelled as
-plateaus, what a tip leaves that falls slowly behind every feature looks like a staircase that goes up.
+Rule: two comparisons must tell of a staircase, and along the lines it must go down: levelled as plateaus, what a tip
+leaves that falls slowly behind every feature looks like a staircase that goes up.
 """
 
 import numpy as np
@@ -22,7 +22,8 @@ MORE_LEVEL, ONE_WAY = 1.1, 0.8
 """How many times more pixels must lie level, and by what share of the steps more must go one way than the other."""
 LEAST_STEPS, MOST_STEPS = 0.03, 0.2
 """Share of the pixels that must lie beside a step, and that may."""
-FEWEST_ALONG = 2
+FEWEST = 2
+"""Comparisons, of other distances or directions, that must tell the same."""
 SAMPLED = 10_000
 
 
@@ -32,17 +33,16 @@ def is_staircase(treads: Floats, ramp: Floats, votes: Floats) -> bool:
     Both (lines, columns) nm: the same frame, once without the guess that levels plateaus and once without the fit.
     """
     every = slice(None, None, max(1, treads.size // SAMPLED))
-    told_along = 0
+    told = 0
     for share in APART:
         down = max(1, round(share * len(treads)))
         upper, lower = slice(None, -down, every.step), slice(down, None, every.step)
-        if _tells(treads[lower] - treads[upper], ramp[lower] - ramp[upper], votes[lower] * votes[upper]):
-            return True
+        told += _tells(treads[lower] - treads[upper], ramp[lower] - ramp[upper], votes[lower] * votes[upper])
         along = max(1, round(share * treads.shape[1]))
         own, their, trust = treads[every], ramp[every], votes[every]
         step, other = own[:, along:] - own[:, :-along], their[:, along:] - their[:, :-along]
-        told_along += _tells(step, other, trust[:, along:] * trust[:, :-along], falls=True)
-    return told_along >= FEWEST_ALONG
+        told += _tells(step, other, trust[:, along:] * trust[:, :-along], falls=True)
+    return told >= FEWEST
 
 
 def _tells(step: Floats, other: Floats, votes: Floats, *, falls: bool = False) -> bool:
