@@ -177,21 +177,20 @@ class _Court:
         In noise both are held against those of what tip and lift would have recorded of the same surface in such noise.
         """
         pitch = _pitch(self.pixel_nm)
-        opened, again, gaps = self._explained(self.image, lift)
+        again, gaps, reach = self._explained(self.image, lift)
         if self.noisy:
             grain = np.random.default_rng(SEED).standard_normal(again.shape, dtype=np.float32)
-            _, _, expected = self._explained(again + np.float32(self.noise_nm) * grain, lift)
+            _, expected, _ = self._explained(again + np.float32(self.noise_nm) * grain, lift)
             gaps = [_blurred(seen - due, EVIDENCE_PX) for seen, due in zip(gaps, expected, strict=True)]
         apart = np.add(*(np.minimum(np.abs(gap) / np.float32(pitch), 1) for gap in gaps))
         if self.trusted is not None:
             apart = apart * self.trusted
-        reach = kernel(self.tip, pixel_nm=self.pixel_nm, relief_nm=float(np.ptp(opened))).shape
-        margins = (min(s // 2, n // 5) for s, n in zip(reach, opened.shape, strict=True))
+        margins = (min(s // 2, n // 5) for s, n in zip(reach, again.shape, strict=True))
         inner = tuple(slice(m, -m or None) for m in margins)
         return float(np.mean(apart[inner])) + lift.most * (CAUTION_NOISY if self.noisy else CAUTION)
 
-    def _explained(self, image: Plane, lift: Lift) -> tuple[Plane, Plane, list[Plane]]:
-        """Return the opening of the lowered image, that raised again, and by how much the two images lie above them."""
+    def _explained(self, image: Plane, lift: Lift) -> tuple[Plane, list[Plane], tuple[int, ...]]:
+        """Return the lowered image's opening, raised again; how far both images lie above; the tip's size in pixels."""
         pitch = _pitch(self.pixel_nm)
         before = lowered(image, lift, pixel_nm=self.pixel_nm, noise_nm=self.noise_nm, rounds=SEEKING_ROUNDS)
         image, before = (_blurred(field, _blur_px(self.noise_nm / pitch)) for field in (image, before))
@@ -201,7 +200,7 @@ class _Court:
         if lift.most:
             raised = share_raised(opened, lift.width * pitch, lift.both, pixel_nm=self.pixel_nm)
             again = opened + np.float32(lift.most * pitch) * raised
-        return opened, again, [before - opened, image - again]
+        return again, [before - opened, image - again], shape.shape
 
 
 def _varied(lift: Lift, most: float, width: float) -> list[Lift]:

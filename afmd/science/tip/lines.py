@@ -44,10 +44,12 @@ def unshifted(image: Plane, mask: NDArray[np.bool_] | None, *, least: float, noi
 
 
 def middle_of_three_lines(image: Plane) -> Plane:
-    """Return the median of each pixel and those above and below."""
-    above, below = np.vstack([image[:1], image[:-1]]), np.vstack([image[1:], image[-1:]])
-    lower, upper = cv2.min(above, below), cv2.max(above, below)
-    return np.asarray(cv2.max(lower, cv2.min(upper, image)), dtype=np.float32)
+    """Return the median of each pixel and those above and below, new; the first and last line as they are."""
+    result = image.copy()
+    above, own, below = image[:-2], image[1:-1], image[2:]
+    if len(own):
+        cv2.max(cv2.min(above, below), cv2.min(cv2.max(above, below), own), result[1:-1])
+    return result
 
 
 def _parts_put_back(image: Plane, away: Plane, *, least: float, noise: float) -> Plane:
