@@ -44,11 +44,14 @@ class ArtifactMap:
 
     ``artifact``: float32 (rows, cols) in [0, 1], the probability that the pixel is spoilt (paper A's P(i, j)).
     ``feature``: the same for standing out of the substrate, or None where the backend cannot tell.
+    ``waves``: bool (rows, cols), True where nothing but a wave over the field spoils the pixel, or None. It is reported
+    as spoilt; but its neighbours are spoilt alike, so that it is left to levelling and never filled.
     """
 
     artifact: NDArray[np.float32]
     feature: NDArray[np.float32] | None
     backend: Backend
+    waves: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,7 +25,9 @@ class Model:
     """One entry of the manifest, its file not yet opened.
 
     ``temperature`` divides the logits (Guo et al. 2017); ``threshold`` is the probability below which a classifier
-    abstains. ``looks_at`` is ``planes``, or ``summary`` for a head on what the segmenter of SHA-256 ``upon`` saw.
+    abstains. ``looks_at`` is ``planes``, or ``summary`` for a head on what the segmenter of SHA-256 ``upon`` saw and
+    on the scan's traits of recipe ``traits``. ``cuts`` are the logits from which a segmenter calls faults of each
+    nature; a head's are those beside it, less ``trust`` times what it believes of each nature (see `Belief`).
     ``trial`` says why the model does not yet stand in for the rules, or is empty. ``facts`` holds the rest for people:
     training command, seed, data, evaluation, licence.
     """
@@ -41,6 +43,9 @@ class Model:
     threshold: float = 0.0
     looks_at: str = "planes"
     upon: str = ""
+    traits: int = 0
+    cuts: tuple[float, ...] = ()
+    trust: tuple[float, ...] = ()
     trial: str = ""
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -111,7 +116,8 @@ def _model(role: Role, entry: Mapping[str, Any], manifest: Path) -> Model:
         recipe=int(entry["recipe"]), classes=tuple(entry["classes"]), temperature=_numbers(entry["temperature"]),
         bias=_numbers(entry.get("bias", ())), threshold=float(entry.get("threshold", 0.0)),
         looks_at=str(entry.get("looks_at", "planes")), upon=str(entry.get("upon", "")),
-        trial=str(entry.get("trial", "")),
+        traits=int(entry.get("traits", 0)), cuts=_numbers(entry.get("cuts", ())),
+        trust=_numbers(entry.get("trust", ())), trial=str(entry.get("trial", "")),
         facts=MappingProxyType({k: v for k, v in entry.items() if k not in needed}),
     )  # fmt: skip
 

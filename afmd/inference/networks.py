@@ -3,7 +3,9 @@
 Rule: what they say is calibrated, in [0, 1], of the scan's own shape, and signed with name and SHA-256.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +13,19 @@ from numpy.typing import NDArray
 from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
 from afmd.domain.scan import Scan
 from afmd.errors import ModelError
-from afmd.inference import planes
+from afmd.inference import planes, traits
 from afmd.inference.manifest import FETCH, Model, Role, load_manifest
-from afmd.inference.perception import Perception, shared_perception
+from afmd.inference.perception import Perception, Seen, shared_perception
 from afmd.inference.sessions import shared_session
 
-OUTPUTS = ("artifact", "feature")
+NATURES: Final = ("line", "tail", "field", "tip")
+"""How faults lie in a frame: on few pixels or lines, behind features, over the field, where the tip widens."""
+OUTPUTS: Final = (*NATURES, "feature")
+FIELD: Final = NATURES.index("field")
+FEATURE: Final = len(NATURES)
+_REST: Final = [nature for nature in range(FEATURE) if nature != FIELD]
+MOST_BELIEVED: Final = 6.0
+"""Log odds beyond which a belief counts no more."""
 
 
 class NetworkClassifier:
@@ -56,24 +65,54 @@ class NetworkClassifier:
         return planes.classifier_planes(scan.heights, scan.retrace)
 
 
-class NetworkSegmenter:
-    """Finds spoilt pixels and features at native resolution (port ``Segmenter``)."""
+class Belief:
+    """What a head says of the whole scan: the log odds that a fault of each nature is in it.
 
-    def __init__(self, model: Model, *, threads: int = 1) -> None:
+    A pixel of a ripple looks like any other; that there is a ripple, the whole frame shows. So the logit from which
+    its pixels are called sinks by ``trust`` times the head's log odds.
+    """
+
+    def __init__(self, head: Model, *, threads: int) -> None:
+        self.backend = Backend(head.name, head.sha256)
+        self._session = shared_session(head, threads=threads)
+        self._cuts, self._trust = np.array(head.cuts, np.float32), np.array(head.trust, np.float32)
+
+    def cuts(self, seen: Seen) -> NDArray[np.float32]:
+        """Return the logits from which this scan's faults of each nature are called, float32 (4,)."""
+        odds = self._session.all(seen.summary[None])[1][0]
+        return np.asarray(self._cuts - self._trust * np.clip(odds, -MOST_BELIEVED, MOST_BELIEVED))
+
+
+class NetworkSegmenter:
+    """Finds spoilt pixels and features at native resolution (port ``Segmenter``).
+
+    A pixel is as spoilt as its surest nature says. ``belief`` moves their cuts for each scan.
+    """
+
+    def __init__(self, model: Model, *, belief: Belief | None = None, threads: int = 1) -> None:
         _matches(model, "segmenter", OUTPUTS)
         self._model = model
+        self._belief = belief
         self._perception = shared_perception(model, threads=threads)
 
     @property
     def backend(self) -> Backend:
-        """The weights' name and hash."""
-        return Backend(self._model.name, self._model.sha256)
+        """The weights' name and hash, and the head's whose belief is heard."""
+        own = Backend(self._model.name, self._model.sha256)
+        head = None if self._belief is None else self._belief.backend
+        return own if head is None else Backend(f"{own.name}+{head.name}", f"{own.version}+{head.version}")
 
     def segment(self, scan: Scan) -> ArtifactMap:
         """Return both probabilities for every pixel; memory is bounded by the tile, time grows with the pixels."""
-        logits = self._perception.take(scan).logits
-        artifact, feature = (self._chance(logits[i], i) for i in range(len(OUTPUTS)))
-        return ArtifactMap(artifact=artifact, feature=feature, backend=self.backend)
+        seen = self._perception.take(scan)
+        cuts = np.array(self._model.cuts, np.float32) if self._belief is None else self._belief.cuts(seen)
+        rest = surest([seen.logits[nature] for nature in _REST], cuts[_REST])
+        field = seen.logits[FIELD] - cuts[FIELD]
+        artifact = self._chance(np.maximum(rest, field), 0)
+        waves = (field > 0) & (rest <= 0)
+        return ArtifactMap(
+            artifact, self._chance(seen.logits[FEATURE], 1), self.backend, waves if waves.any() else None
+        )
 
     def _chance(self, logits: NDArray[np.float32], output: int) -> NDArray[np.float32]:
         bias = self._model.bias[output] if self._model.bias else 0.0
@@ -81,6 +120,16 @@ class NetworkSegmenter:
         np.exp(np.minimum(scaled, 80, out=scaled), out=scaled)
         scaled += 1
         return np.asarray(np.reciprocal(scaled, out=scaled))
+
+
+def surest(
+    logits: Sequence[NDArray[np.float32]] | NDArray[np.float32], cuts: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return by how much the surest nature passes its cut: float32 (rows, cols) of (natures, rows, cols)."""
+    best = np.asarray(logits[0] - cuts[0])
+    for own, cut in zip(logits[1:], cuts[1:], strict=True):
+        np.maximum(best, own - cut, out=best)
+    return best
 
 
 def network_classifier(folder: Path | None = None, *, threads: int = 1, trial: bool = False) -> NetworkClassifier:
@@ -98,8 +147,23 @@ def network_segmenter(folder: Path | None = None, *, threads: int = 1, trial: bo
 
     A model that is on trial opens only where ``trial`` asks for it.
     """
-    model = _admitted(load_manifest(folder).model("segmenter"), trial=trial)
-    return NetworkSegmenter(model, threads=threads)
+    manifest = load_manifest(folder)
+    model = _admitted(manifest.model("segmenter"), trial=trial)
+    return NetworkSegmenter(
+        model, belief=_belief(manifest.models.get("classifier"), model, threads=threads), threads=threads
+    )
+
+
+def _belief(head: Model | None, segmenter: Model, *, threads: int) -> Belief | None:
+    """Return what a head on this segmenter believes; None where there is none, or it is refused as a classifier."""
+    if head is None or not head.trust or head.upon != segmenter.sha256:
+        return None
+    try:
+        _matches(head, "classifier", tuple(label.value for label in Label))
+        _beneath(head, segmenter, threads=threads)
+        return Belief(head, threads=threads)
+    except ModelError:
+        return None
 
 
 def _admitted(model: Model, *, trial: bool) -> Model:
@@ -115,6 +179,9 @@ def _beneath(model: Model, segmenter: Model | None, *, threads: int) -> Percepti
         have = "there is none" if segmenter is None else f"the one here is {segmenter.sha256[:12]}…"
         why = f"it stands on segmenter {model.upon[:12]}…, and {have}"
         raise ModelError(f"weights {model.file}", why=why, mend=FETCH)
+    if model.traits != traits.RECIPE:
+        why = f"it wants traits of recipe {model.traits}, and this afmd makes {traits.RECIPE}"
+        raise ModelError(f"weights {model.file}", why=why, mend="Take weights and afmd of one version")
     return shared_perception(segmenter, threads=threads)
 
 
@@ -122,6 +189,8 @@ def _matches(model: Model, role: Role, classes: tuple[str, ...]) -> None:
     if model.role != role or model.classes != classes:
         why = f"it gives {', '.join(model.classes)} as a {model.role}, and {', '.join(classes)} are wanted"
         raise ModelError(f"weights {model.file}", why=why, mend=FETCH)
-    wanted = len(OUTPUTS) if role == "segmenter" else 1
+    wanted = 2 if role == "segmenter" else 1
     if len(model.temperature) != wanted or min(model.temperature) <= 0:
         raise ModelError(f"weights {model.file}", why=f"{wanted} positive temperatures are wanted", mend=FETCH)
+    if (role == "segmenter" or model.trust) and len(model.cuts) != len(NATURES):
+        raise ModelError(f"weights {model.file}", why=f"{len(NATURES)} cuts are wanted", mend=FETCH)

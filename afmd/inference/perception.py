@@ -17,6 +17,7 @@ from afmd.inference import planes
 from afmd.inference.manifest import Model
 from afmd.inference.sessions import Session, shared_session
 from afmd.inference.tiling import tiled
+from afmd.inference.traits import traits
 
 LOGITS, MEANS, LARGEST = range(3)
 KEPT: Final = 4
@@ -25,7 +26,10 @@ KEPT: Final = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """``logits``: float32 (2, rows, cols). ``summary``: float32 (summary,), means and largest values of all tiles."""
+    """``logits``: float32 (outputs, rows, cols), of the faults of each nature and of features.
+
+    ``summary``: float32 (summary,), means and largest values of all tiles, then the scan's `traits`.
+    """
 
     logits: NDArray[np.float32]
     summary: NDArray[np.float32]
@@ -58,7 +62,13 @@ class Perception:
         return self.see(scan)
 
     def see(self, scan: Scan) -> Seen:
-        """Run the network over every tile."""
+        """Run the network over every tile, and take the traits of the whole."""
+        native = planes.segmenter_planes(scan.heights, scan.retrace)
+        logits, summary = self.through(native)
+        return Seen(logits, np.concatenate([summary, traits(scan.heights, native)]))
+
+    def through(self, native: planes.Plane) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return logits and summary of planes (planes, rows, cols), as in `Seen` but without the traits."""
         means: list[NDArray[np.float32]] = []
         largest: list[NDArray[np.float32]] = []
 
@@ -68,9 +78,8 @@ class Perception:
             largest.append(outputs[LARGEST][0])
             return np.asarray(outputs[LOGITS][0])
 
-        logits = tiled(planes.segmenter_planes(scan.heights, scan.retrace), predict)
-        summary = np.concatenate([np.mean(means, axis=0), np.max(largest, axis=0)])
-        return Seen(logits, summary.astype(np.float32))
+        logits = tiled(native, predict)
+        return logits, np.concatenate([np.mean(means, axis=0), np.max(largest, axis=0)]).astype(np.float32)
 
 
 _perceptions: dict[tuple[str, int], Perception] = {}

@@ -22,6 +22,8 @@ TEMPERATURE = 1.3
 """Divides the pool's logarithms: both look at one scan, so that their agreement counts less than twice."""
 EVEN_ODDS = 0.5
 """Where no class has better than even odds, the class is not told."""
+CALLED = 0.5
+"""From this probability on a pixel is called."""
 _LEAST = 1e-4
 Speaker = TypeVar("Speaker", Classifier, Segmenter)
 
@@ -46,8 +48,9 @@ class JoinedSegmenter(_Joined[Segmenter]):
     def segment(self, scan: Scan) -> ArtifactMap:
         """Return per-pixel probabilities, float32 of the scan's own shape; 0.5 is still where a pixel is called."""
         found = self._network.segment(scan)
-        artifact = np.maximum(found.artifact, _shy(self._rules.segment(scan).artifact))
-        return ArtifactMap(artifact, found.feature, self.backend)
+        ruled = _shy(self._rules.segment(scan).artifact)
+        waves = None if found.waves is None else found.waves & (ruled < CALLED)
+        return ArtifactMap(np.maximum(found.artifact, ruled), found.feature, self.backend, waves)
 
 
 class JoinedClassifier(_Joined[Classifier]):

@@ -43,7 +43,7 @@ def restore(
         found = classified(scan, params=params, classifier=classifier)
     with watch("segment"):
         seen, masks = segmented(scan, params=params, segmenter=segmenter)
-        found = doubted(found, masks.final)
+        found = doubted(found, seen.mask)
     with watch("flatten"):
         ground = ground_of(masks.grown, excluded=excluded, feature=seen.feature, params=params)
         flattened = levelled(scan, ground=ground, params=params)
@@ -59,7 +59,7 @@ def restore(
         sigma = np.hypot(filled.sigma, restored - filled.heights)
     with watch("quality"):
         figures = quality.assess(
-            scan.heights, flattened, restored, mask=masks.final, touched=touched, sigma=sigma,
+            scan.heights, flattened, restored, mask=seen.mask, touched=touched, sigma=sigma,
             pixel_nm=scan.pixel_nm, retrace_raw=scan.retrace, label=found.label, abstained=found.abstained,
             refusal=refusal,
         )  # fmt: skip
@@ -69,8 +69,8 @@ def restore(
         with watch("deconvolve"):
             without_tip = last_stage(restored, pixel_nm=scan.pixel_nm, mask=spoilt, refusal=refusal, plan=tip)
     return Restoration(
-        label=found.label, probabilities=found.probabilities, abstained=found.abstained, raw_mask=masks.raw,
-        mask=masks.final, excluded=excluded, flattened=flattened, restored=restored, touched=touched,
+        label=found.label, probabilities=found.probabilities, abstained=found.abstained, raw_mask=seen.raw_mask,
+        mask=seen.mask, excluded=excluded, flattened=flattened, restored=restored, touched=touched,
         sigma=sigma, quality=figures, params=params, classifier=found.backend, segmenter=seen.backend,
         timings_ms=watch.timings_ms(), refusal=refusal, deconvolved=without_tip,
     )  # fmt: skip

@@ -33,11 +33,15 @@ def doubted(found: Classification, spoilt: NDArray[np.bool_]) -> Classification:
 
 
 def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segmentation, mask.Masks]:
-    """Return the segmentation, and the masks at every step for the stages that follow."""
+    """Return the segmentation, and the masks at every step for the stages that follow, which leave waves alone."""
     seen = segmenter.segment(scan)
-    masks = mask.assemble(scan.heights, seen.artifact, params)
     feature = None if seen.feature is None else seen.feature >= FEATURE_THR
-    return Segmentation(seen.artifact, masks.raw, masks.final, feature, seen.backend), masks
+    if seen.waves is None:
+        masks = mask.assemble(scan.heights, seen.artifact, params)
+        return Segmentation(seen.artifact, masks.raw, masks.final, feature, seen.backend), masks
+    masks = mask.assemble(scan.heights, np.where(seen.waves, np.float32(0), seen.artifact), params)
+    raw, final = masks.raw | seen.waves, masks.final | seen.waves
+    return Segmentation(seen.artifact, raw, final, feature, seen.backend), masks
 
 
 def levelled(scan: Scan, *, ground: NDArray[np.bool_], params: Params) -> NDArray[np.float32]:

@@ -4,17 +4,25 @@ Rule: everything here is fitted on validation scans, never on training or evalua
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from torch import Tensor, nn
+from torch import nn
 
 from afmd.domain.findings import Label
+from afmd.inference import planes
+from afmd.inference.manifest import Model
+from afmd.inference.networks import surest
+from afmd.inference.perception import shared_perception
 from afmd.training import scores
-from afmd.training.corpus import Entry
+from afmd.training.batches import LABELS
+from afmd.training.corpus import Entry, open_example
+from afmd.training.head import UNFAMILIAR, labels_of, seen_as
+from afmd.training.hearing import TRUSTS, Looked, fitted_hearing
 from afmd.training.tasks import classifier_logits, logits_by_nature
 from afmd.training.unet import FEATURE, LightUNet
 
@@ -22,15 +30,8 @@ ACCEPTED_ACCURACY = 0.95
 """Abstention is set so that, of validation scans not abstained from, this share is right."""
 PIXELS_PER_SCAN = 2000
 CUTS = np.linspace(-2.5, 2.5, 41)
-NEVER = 30.0
-"""A cut that no logit passes."""
-NATURE_CUTS = np.append(np.linspace(-3, 5, 25), NEVER)
-ROUNDS = 3
-FALSE_COSTS = (20.0, 6.0)
-"""What a share of pixels falsely called costs, in units of IoU, where there is nothing to find: artefacts, features.
-
-A spoilt-looking pixel on a good scan is filled for nothing, so that it weighs more than one that is missed.
-"""
+FALSE_FEATURE_COST = 6.0
+"""What a share of pixels falsely called costs, in units of IoU, where there is no feature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Calibration:
     temperature: tuple[float, ...]
     bias: tuple[float, ...] = ()
     threshold: float = 0.0
+    cuts: tuple[float, ...] = ()
+    trust: tuple[float, ...] = ()
 
 
 def classifier_calibration(net: nn.Module, entries: Sequence[Entry], *, grey: bool) -> Calibration:
@@ -55,59 +58,46 @@ def fitted_to(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Calibra
 
 
 def segmenter_calibration(net: LightUNet, entries: Sequence[Entry]) -> Calibration:
-    """Balance the natures in ``net``, then fit each joined output's bias, so that 0.5 is the best cut, and temperature.
-
-    Temperatures are fitted on sampled pixels.
-    """
+    """Fit the natures' cuts, the features' bias, so that 0.5 is the best cut, and both temperatures."""
     looked = [logits_by_nature(net, entry) for entry in entries]
-    net.balance = balanced([(logits[0, :FEATURE].numpy(), truth[0]) for logits, truth in looked], entries)
-    samples: list[list[tuple[NDArray[np.float32], NDArray[np.bool_]]]] = [[], []]
-    found: list[list[NDArray[np.float64]]] = [[], []]
-    rng = np.random.default_rng(0)
-    for entry, (natures, truth) in zip(entries, looked, strict=True):
-        logits = net.joined(natures)[0].numpy()
-        for output in range(2):
-            if counts_for(entry, output):
-                cost = false_cost(entry, truth[output], output)
-                found[output].append(_cut_scores(logits[output], truth[output], false_cost=cost))
-            pick = rng.integers(truth[output].size, size=PIXELS_PER_SCAN)
-            samples[output].append((logits[output].ravel()[pick], truth[output].ravel()[pick]))
-    bias = tuple(-float(CUTS[np.mean(table, axis=0).argmax()]) for table in found)
-    temperature = tuple(_pixel_temperature(sample, b) for sample, b in zip(samples, bias, strict=True))
-    return Calibration(temperature, bias=bias)
-
-
-def balanced(looked: Sequence[tuple[NDArray[np.float32], NDArray[np.bool_]]], entries: Sequence[Entry]) -> Tensor:
-    """Return what to add to each nature's logits so that together, cut at 0, they score best: float32 (natures,).
-
-    ``looked``: each scan's logits (natures, rows, cols) and true artefacts. One nature after another is given its best
-    cut beside the others as they stand; what none of them gains stays uncalled.
-    """
     counted = [
-        (logits, truth, false_cost(entry, truth, 0))
-        for (logits, truth), entry in zip(looked, entries, strict=True)
-        if counts_for(entry, 0)
+        Looked.of(entry, logits[0, :FEATURE].numpy(), truth[0])
+        for entry, (logits, truth) in zip(entries, looked, strict=True)
+        if entry.visible or entry.label is Label.GOOD
     ]
-    cuts = np.full(FEATURE, NEVER)
-    for nature in list(range(FEATURE)) * ROUNDS:
-        cuts[nature] = NEVER
-        table = [
-            _joined_scores(logits[nature], np.any(logits > cuts[:, None, None], axis=0), truth, false_cost=cost)
-            for logits, truth, cost in counted
-        ]
-        cuts[nature] = NATURE_CUTS[np.mean(table, axis=0).argmax()]
-    return torch.from_numpy(-cuts).float()
+    cuts = fitted_hearing(counted).cuts
+    samples: list[list[tuple[NDArray[np.float32], NDArray[np.bool_]]]] = [[], []]
+    found = []
+    rng = np.random.default_rng(0)
+    for logits, truth in looked:
+        joined = (surest(logits[0, :FEATURE].numpy(), np.array(cuts, np.float32)), logits[0, FEATURE].numpy())
+        found.append(_cut_scores(joined[1], truth[1]))
+        for output in range(2):
+            pick = rng.integers(truth[output].size, size=PIXELS_PER_SCAN)
+            samples[output].append((joined[output].ravel()[pick], truth[output].ravel()[pick]))
+    bias = (0.0, -float(CUTS[np.mean(found, axis=0).argmax()]))
+    temperature = tuple(_pixel_temperature(sample, b) for sample, b in zip(samples, bias, strict=True))
+    return Calibration(temperature, bias=bias, cuts=cuts)
 
 
-def false_cost(entry: Entry, truth: NDArray[np.bool_], output: int) -> float | None:
-    """Return what a share falsely called costs on a scan where there is nothing to find, None where there is."""
-    empty = not truth.any() or (output == 0 and entry.label is Label.GOOD)
-    return FALSE_COSTS[output] if empty else None
+def head_calibration(run: Path, upon: Model, entries: Sequence[Entry]) -> Calibration:
+    """Fit temperature and abstention of a head on the segmenter ``upon``, and how far its belief moves the cuts.
 
-
-def counts_for(entry: Entry, output: int) -> bool:
-    """Return whether a scan's IoU counts: for artefacts visible ones and good scans, for features every scan."""
-    return output == 1 or entry.visible or entry.label is Label.GOOD
+    Fitted to what heads that never saw a like surface say (see `unfamiliar`): on surfaces that a head knows, it and who
+    listens to it would be too sure.
+    """
+    said = np.load(run / UNFAMILIAR)
+    logits, odds = said[:, : len(LABELS)], said[:, len(LABELS) :]
+    whole = fitted_to(logits, labels_of(entries))
+    perception = shared_perception(upon)
+    counted = []
+    for entry, own in zip(entries, odds, strict=True):
+        if entry.visible or entry.label is Label.GOOD:
+            scan = seen_as(entry)
+            logits_of_natures, _ = perception.through(planes.segmenter_planes(scan.heights, scan.retrace))
+            counted.append(Looked.of(entry, logits_of_natures[:FEATURE], open_example(entry).artifact, own))
+    heard = fitted_hearing(counted, trusts=TRUSTS)
+    return replace(whole, cuts=heard.cuts, trust=heard.trust)
 
 
 def fitted_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -129,22 +119,11 @@ def abstention(chances: NDArray[np.float64], labels: NDArray[np.int64]) -> float
     return 0.98
 
 
-def _cut_scores(
-    logits: NDArray[np.float32], truth: NDArray[np.bool_], *, false_cost: float | None
-) -> NDArray[np.float64]:
-    """Return, for every cut, IoU, or for a scan with nothing to find minus the cost of what is falsely called."""
-    return np.array([_score(logits > cut, truth, false_cost) for cut in CUTS])
-
-
-def _joined_scores(
-    logits: NDArray[np.float32], others: NDArray[np.bool_], truth: NDArray[np.bool_], *, false_cost: float | None
-) -> NDArray[np.float64]:
-    """Return the same of one nature's cuts beside what the ``others`` call."""
-    return np.array([_score((logits > cut) | others, truth, false_cost) for cut in NATURE_CUTS])
-
-
-def _score(called: NDArray[np.bool_], truth: NDArray[np.bool_], false_cost: float | None) -> float:
-    return scores.iou(called, truth) if false_cost is None else -false_cost * float((called & ~truth).mean())
+def _cut_scores(logits: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return, for every cut, IoU, or for a scan without a feature minus the cost of what is falsely called."""
+    if truth.any():
+        return np.array([scores.iou(logits > cut, truth) for cut in CUTS])
+    return np.array([-FALSE_FEATURE_COST * float((logits > cut).mean()) for cut in CUTS])
 
 
 def _pixel_temperature(samples: Sequence[tuple[NDArray[np.float32], NDArray[np.bool_]]], bias: float) -> float:

@@ -47,7 +47,7 @@ def run_train(args: argparse.Namespace) -> int:
     run = _run_folder(args, configuration)
     if configuration.classifier.kind == "head" and configuration.model == "classifier":
         upon = load_manifest(args.weights).model("segmenter")
-        learn(configuration, upon, run=run, training=training, validation=validation, say=_say)
+        learn(configuration, upon, run=run, training=training, validation=validation, say=_say, workers=args.workers)
         return 0
     train(configuration, run=run, training=training, validation=validation, resume=args.resume, say=_say)
     return 0

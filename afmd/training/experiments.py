@@ -41,7 +41,10 @@ class Bench:
         validation = supplied(configuration, "validation", folder=self.corpus, workers=self.workers)
         if configuration.model == "classifier" and configuration.classifier.kind == "head":
             upon = beneath(weights).model("segmenter")
-            learn(configuration, upon, run=run, training=training, validation=validation, say=self.say)
+            learn(
+                configuration, upon, run=run, training=training, validation=validation, say=self.say,
+                workers=self.workers,
+            )  # fmt: skip
         else:
             train(configuration, run=run, training=training, validation=validation, resume=True, say=self.say)
         seal(configuration, run, weights, validation=validation, command=self.command, trial="an experiment")

@@ -11,22 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from afmd.domain.scan import Scan
-from afmd.inference import planes
+from afmd.inference import planes, traits
 from afmd.inference.manifest import MANIFEST, SCHEMA, Model, load_manifest
 from afmd.inference.networks import OUTPUTS
 from afmd.inference.perception import shared_perception
 from afmd.inference.tiling import LARGEST_SIDE, MULTIPLE, OVERLAP
 from afmd.training.batches import LABELS, grey_planes
-from afmd.training.calibrate import Calibration, classifier_calibration, fitted_to, segmenter_calibration
+from afmd.training.calibrate import Calibration, classifier_calibration, head_calibration, segmenter_calibration
 from afmd.training.config import Training
 from afmd.training.corpus import Entry, open_example
 from afmd.training.export import OPSET, export, proven, trained
-from afmd.training.head import labels_of, summaries_of
 from afmd.training.unet import LightUNet
 
 LICENCE = "BSD-3-Clause; trained on simulated scans alone"
@@ -50,7 +48,7 @@ def seal(
     samples = [_sample(configuration, upon, heights) for heights in (*real, *_simulated(validation))]
     file = folder / f"{configuration.name}.onnx"
     folder.mkdir(parents=True, exist_ok=True)
-    calibration = _calibrated(configuration, net, validation, upon=upon, run=run)  # before: the segmenter is balanced
+    calibration = _calibrated(configuration, net, validation, upon=upon, run=run)
     export(net, file, sample=samples[-1])
     difference = proven(net, file, samples)
     entry = _entry(configuration, file, calibration)
@@ -58,7 +56,10 @@ def seal(
         entry |= {
             "looks_at": "summary",
             "upon": upon.sha256,
-            "inputs": [f"what {upon.name} saw: means, largest values"],
+            "traits": traits.RECIPE,
+            "cuts": list(calibration.cuts),
+            "trust": list(calibration.trust),
+            "inputs": [f"what {upon.name} saw: means, largest values", "traits of the scan"],
         }
     entry |= {"parity": difference, "parity_scans": len(samples), "training": _history(run, configuration, command)}
     entry |= {"trial": trial} if trial else {}
@@ -108,9 +109,7 @@ def _calibrated(
     configuration: Training, net: nn.Module, validation: Sequence[Entry], *, upon: Model | None, run: Path
 ) -> Calibration:
     if upon is not None:
-        with torch.no_grad():
-            logits = net(torch.from_numpy(summaries_of(upon, validation, cache=run / "summaries"))).numpy()
-        return fitted_to(logits, labels_of(validation))
+        return head_calibration(run, upon, validation)
     if configuration.model == "classifier":
         return classifier_calibration(net, validation, grey=configuration.classifier.grey)
     assert isinstance(net, LightUNet)
@@ -133,7 +132,11 @@ def _entry(configuration: Training, file: Path, calibration: Calibration) -> dic
     }
     if classifier:
         return entry | {"threshold": calibration.threshold}
-    return entry | {"bias": [round(b, 4) for b in calibration.bias], "tile": [LARGEST_SIDE, LARGEST_SIDE, OVERLAP]}
+    return entry | {
+        "bias": [round(b, 4) for b in calibration.bias],
+        "cuts": list(calibration.cuts),
+        "tile": [LARGEST_SIDE, LARGEST_SIDE, OVERLAP],
+    }
 
 
 def _history(run: Path, configuration: Training, command: str) -> dict[str, Any]:

@@ -150,12 +150,12 @@ def classifier_logits(
 def judged_logits(net: LightUNet, entry: Entry) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return logits and truth, each (2, rows, cols), of a scan's upper left part; odd seeds without opposite pass."""
     logits, truth = logits_by_nature(net, entry)
-    return net.joined(logits)[0].numpy(), truth
+    return np.stack([logits[0, :FEATURE].amax(dim=0).numpy(), logits[0, FEATURE].numpy()]), truth
 
 
 @torch.no_grad()
 def logits_by_nature(net: LightUNet, entry: Entry) -> tuple[Tensor, NDArray[np.bool_]]:
-    """Return what `judged_logits` joins, (1, 5, rows, cols), and the truth (2, rows, cols)."""
+    """Return logits of every nature and of features, (1, 5, rows, cols), and the truth (2, rows, cols)."""
     scan = batches.prepared(entry)[:, :JUDGED_SIDE, :JUDGED_SIDE].astype(np.float32)
     native, targets = scan[:-1], scan[-1].astype(np.uint8)
     if entry.seed % 2:

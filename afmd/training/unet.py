@@ -32,10 +32,8 @@ class LightUNet(nn.Module):
     """Planes (n, planes, rows, cols) in; logits (n, 5, rows, cols) and class logits (n, 4, rows / 4, cols / 4) out.
 
     The first are of the faults of each nature (see `natures`) and of features; the second say of what class the fault
-    is, class 0 being none. ``balance`` (4) is added to the faults' logits where they are joined to one answer.
+    is, class 0 being none.
     """
-
-    balance: Tensor
 
     def __init__(self, *, planes: int, width: int, separable: bool = False, strips: bool = True) -> None:
         super().__init__()
@@ -55,7 +53,6 @@ class LightUNet(nn.Module):
         self.head = nn.Conv2d(width, OUTPUTS, 1)
         nn.init.constant_(self.head.bias, -2.0)  # type: ignore[arg-type]
         self.classes = nn.Conv2d(widths[1], CLASSES, 1)
-        self.register_buffer("balance", torch.zeros(FEATURE))
 
     def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits at the planes' own rows and columns, and class logits at a quarter of them."""
@@ -76,14 +73,9 @@ class LightUNet(nn.Module):
         both = functional.relu(_doubled(self.coarse(x)) + self.fine(self.lane(planes)))
         return self.head(both), self.classes(quarter), deepest
 
-    def joined(self, logits: Tensor) -> Tensor:
-        """Return logits (n, 2, rows, cols) of artefact and feature: a pixel is as spoilt as its surest nature says."""
-        faults = logits[:, :FEATURE] + self.balance[:, None, None]
-        return torch.cat([faults.amax(dim=1, keepdim=True), logits[:, FEATURE:]], dim=1)
-
 
 class Summarised(nn.Module):
-    """What is exported: joined logits, and for a classifier's head the means and the largest values of what was seen.
+    """What is exported: logits, and for a classifier's head the means and the largest values of what was seen.
 
     Two summaries, so that those of several tiles can be joined: means by their mean, largest values by the largest.
     """
@@ -93,14 +85,14 @@ class Summarised(nn.Module):
         self.net = net
 
     def forward(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits (n, 2, rows, cols), means (n, 13 + 8 × width) and largest values (n, 22 + 8 × width)."""
+        """Return logits (n, 5, rows, cols), means (n, 13 + 8 × width) and largest values (n, 22 + 8 × width)."""
         logits, classes, deepest = self.net.seen(planes)
         chances, spoilt = classes.softmax(dim=1), logits.sigmoid()
         means = [part.mean(dim=FRAME) for part in (chances, chances.square(), spoilt, deepest)]
         patches = [functional.avg_pool2d(part, PATCH) for part in (chances, spoilt)]
         lines = [part.mean(dim=LINE, keepdim=True) for part in (chances, spoilt)]
         largest = [part.amax(dim=FRAME) for part in (*patches, *lines, classes, deepest)]
-        return self.net.joined(logits), torch.cat(means, dim=1), torch.cat(largest, dim=1)
+        return logits, torch.cat(means, dim=1), torch.cat(largest, dim=1)
 
 
 class Convolution(nn.Module):

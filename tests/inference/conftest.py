@@ -29,9 +29,10 @@ name = "tiny-segmenter"
 file = "segmenter.onnx"
 sha256 = "{segmenter}"
 recipe = {recipe}
-classes = ["artifact", "feature"]
+classes = ["line", "tail", "field", "tip", "feature"]
 temperature = [1.0, 2.0]
 bias = [0.5, 0.0]
+cuts = [0.0, 1.0, -0.5, 30.0]
 """
 
 

@@ -63,15 +63,16 @@ def test_the_segmenter_gives_two_probabilities_for_every_pixel(weights, shape):
         assert chance.max() <= 1
 
 
-def test_temperature_and_bias_act_as_written(weights):
+def test_cuts_temperature_and_bias_act_as_written(weights):
     model = load_manifest(weights).model("segmenter")
     taken = scan(64, 64)
     logits = shared_session(model).run(planes.segmenter_planes(taken.heights, taken.retrace)[None])[0]
 
     found = network_segmenter(weights).segment(taken)
 
-    np.testing.assert_allclose(found.artifact, 1 / (1 + np.exp(-(logits[0] + 0.5))), atol=1e-5)
-    np.testing.assert_allclose(found.feature, 1 / (1 + np.exp(-logits[1] / 2)), atol=1e-5)
+    best = np.max([logits[0], logits[1] - 1, logits[2] + 0.5, logits[3] - 30], axis=0)
+    np.testing.assert_allclose(found.artifact, 1 / (1 + np.exp(-(best + 0.5))), atol=1e-5)
+    np.testing.assert_allclose(found.feature, 1 / (1 + np.exp(-logits[4] / 2)), atol=1e-5)
 
 
 def test_threads_that_share_a_session_get_the_same_answer(weights):
@@ -123,7 +124,8 @@ def test_a_folder_without_manifest_is_refused(tmp_path):
         ("schema = 1", "schema =", "Invalid value"),
         (f"recipe = {planes.RECIPE}", "recipe = 99", "planes of recipe 99"),
         ('name = "tiny-segmenter"', "", "name missing"),
-        ('["artifact", "feature"]', '["feature", "artifact"]', "are wanted"),
+        ('"tip", "feature"]', '"feature", "tip"]', "are wanted"),
+        ("cuts = [0.0, 1.0, -0.5, 30.0]", "cuts = [0.0]", "4 cuts are wanted"),
         ("temperature = [1.0, 2.0]", "temperature = [1.0, 0.0]", "positive temperatures"),
         ("[segmenter]", "[other]", "names no segmenter"),
     ],

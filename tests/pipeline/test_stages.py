@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from afmd.domain.findings import Backend, Classification, Label
+from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
 from afmd.domain.params import Params
 from afmd.domain.scan import Scan
-from afmd.pipeline.stages import LEAST_GROUND, classified, doubted, ground_of, refused
+from afmd.pipeline.stages import LEAST_GROUND, classified, doubted, ground_of, refused, segmented
 from afmd.pipeline.stopwatch import Stopwatch
 
 SHAPE = (20, 30)
@@ -107,3 +107,22 @@ def test_a_good_scan_of_which_much_is_masked_is_not_sure(label, last, unsure):
     found = doubted(sure, rows(0, last))
 
     assert (found.abstained, found.label) == (unsure, sure.label)
+
+
+def test_a_wave_over_the_field_is_reported_and_left_to_levelling():
+    waves = np.ones((40, 40), bool)
+    waves[10:13] = False
+    chance = np.where(waves, 0.8, 0.9).astype(np.float32)
+
+    class Rippled:
+        backend = Backend("r", "1")
+
+        def segment(self, scan):
+            return ArtifactMap(chance, None, self.backend, waves)
+
+    heights = np.random.default_rng(0).normal(size=(40, 40)).astype(np.float32)
+    seen, masks = segmented(Scan.from_heights(heights, pixel_nm=1.0), params=Params(), segmenter=Rippled())
+
+    assert seen.mask.all()
+    assert seen.raw_mask.all()
+    np.testing.assert_array_equal(masks.final.any(axis=1).nonzero()[0], [10, 11, 12])

@@ -1,21 +1,16 @@
 """Calibration: fitted numbers do what they are fitted for."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from afmd.domain.findings import Label
 from afmd.training import scores
 from afmd.training.calibrate import (
     abstention,
-    balanced,
     classifier_calibration,
     fitted_temperature,
     segmenter_calibration,
 )  # fmt: skip
 from afmd.training.tasks import task_for
-from afmd.training.unet import FEATURE
 
 
 def overconfident(count: int = 3000) -> tuple[np.ndarray, np.ndarray]:
@@ -57,20 +52,6 @@ def test_models_are_calibrated_from_stored_scans(segmenter, classifier, validati
     whole = classifier_calibration(task_for(classifier).build().eval(), validation, grey=False)
 
     assert len(pixels.temperature) == len(pixels.bias) == 2
+    assert len(pixels.cuts) == 4
+    assert not pixels.trust
     assert min(*pixels.temperature, *whole.temperature) > 0
-
-
-def test_a_shy_output_is_balanced_up_and_one_that_guesses_is_not_heard(validation):
-    rng = np.random.default_rng(3)
-    truths = [rng.random((32, 32)) < 0.1 for _ in validation]
-    looked = []
-    for truth in truths:
-        logits = np.full((FEATURE, 32, 32), -8.0, np.float32)
-        logits[0] = np.where(truth, -1.0, -4.0)
-        logits[2] = rng.normal(0, 1, truth.shape)
-        looked.append((logits, truth))
-
-    balance = balanced(looked, [replace(entry, label=Label.NOT_TRACKING, visible=True) for entry in validation])
-
-    joined = [(logits + balance.numpy()[:, None, None]).max(axis=0) > 0 for logits, _ in looked]
-    assert all(np.array_equal(called, truth) for called, truth in zip(joined, truths, strict=True))

@@ -70,16 +70,7 @@ def test_the_segmenter_keeps_rows_and_columns(shape, separable):
     logits, classes = net(torch.zeros(2, 9, *shape))
 
     assert logits.shape == (2, OUTPUTS, *shape)
-    assert net.joined(logits).shape == (2, 2, *shape)
     assert classes.shape == (2, 4, shape[0] // 4, shape[1] // 4)
-
-
-def test_a_pixel_is_as_spoilt_as_its_surest_nature_says_once_balanced():
-    net = LightUNet(planes=9, width=4)
-    net.balance = torch.tensor([0.0, 5.0, 0.0, -9.0])
-    logits = torch.tensor([1.0, -1.0, 2.0, 3.0, -7.0]).reshape(1, OUTPUTS, 1, 1)
-
-    assert net.joined(logits).flatten().tolist() == [4.0, -7.0]
 
 
 def test_every_kind_of_fault_has_one_nature():

@@ -60,7 +60,7 @@ def test_int8_weights_are_a_folder_that_the_daemon_takes(weights, tmp_path, trai
     assert "parity" not in model.facts
     assert manifest.model("classifier").upon == model.sha256
     scan = scan_of(open_example(validation[0]))
-    assert network_segmenter(tmp_path / "int8", trial=True).segment(scan).backend.name == "tiny-int8"
+    assert network_segmenter(tmp_path / "int8", trial=True).segment(scan).backend.name == "tiny-int8+tiny-head"
     assert sum(network_classifier(tmp_path / "int8").classify(scan).probabilities.values()) == pytest.approx(1)
     assert sorted(p.name for p in (tmp_path / "int8").iterdir()) == [
         "manifest.toml", "tiny-head.onnx", "tiny-int8.onnx",

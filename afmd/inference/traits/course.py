@@ -1,0 +1,104 @@
+"""What changes while the frame is recorded. Rule: one number for every line, and how far it departs from a steady one.
+
+A tip that changed, or carries something for a while, makes lines of another kind: a break. A scanner that still
+creeps makes the first lines tilt and slide: a decay.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.inference import planes
+from afmd.inference.traits.values import Image, Values, log, sampled, spread
+
+DECAYS: Final = (0.02, 0.05, 0.1, 0.2)
+"""In parts of the frame."""
+_FEWEST_LINES = 6
+
+
+def breaks(native: planes.Plane, strip: Image) -> Values:
+    """Return how far ten numbers of each line stray from a steady course, and break at one line, (40,).
+
+    ``native``: planes (planes, rows, cols). ``strip``: aligned heights of the same rows and some columns.
+    """
+    return np.concatenate([_strays(line) for line in _lines(native, strip)])
+
+
+def drift(strip: Image) -> Values:
+    """Return how well slope, slide, its sum and bend of the lines decay from either end of the frame, (32,)."""
+    at = np.linspace(-1, 1, strip.shape[1], dtype=np.float32)
+    heads = np.clip(strip, *np.percentile(sampled(strip), (2, 98)))
+    slope = (heads * at).mean(axis=1) / np.square(at).mean()
+    bend = (heads * (np.square(at) - np.float32(1 / 3))).mean(axis=1)
+    slide = _slides(strip)
+    found = [_decays(line.astype(np.float64)) for line in (slope, slide, np.cumsum(slide), bend)]
+    return np.concatenate(found)
+
+
+def _lines(native: planes.Plane, strip: Image) -> list[Values]:
+    smooth = cv2.GaussianBlur(strip, (0, 0), 1)
+    fine, coarse = (
+        cv2.Laplacian(cv2.GaussianBlur(strip, (0, 0), scale) if scale > 1 else smooth, cv2.CV_32F) for scale in (1, 3)
+    )
+    steep = np.abs(np.diff(smooth, axis=1))
+    bent, wide = (np.tanh(one / (3 * spread(one))) for one in (fine, coarse))
+    flat = native[planes.FLAT]
+    lines = (
+        log(steep.mean(axis=1), floor=1e-9 * float(steep.mean()) + 1e-30), log(np.abs(fine).mean(axis=1)),
+        bent.mean(axis=1), (bent**3).mean(axis=1), np.abs(wide).mean(axis=1), wide.mean(axis=1),
+        np.abs(native[planes.PASS_DIFFERENCE]).mean(axis=1),
+        np.log1p(np.maximum(native[planes.ROW_NOISE, :, 0], -0.9) + 1), flat.std(axis=1),
+        np.percentile(flat[:, ::4], 95, axis=1),
+    )  # fmt: skip
+    return [np.asarray(line, np.float64) for line in lines]
+
+
+def _strays(line: Values) -> list[float]:
+    """Return height and range of the cumulative sum, and the sharpest step over half a sixteenth of the frame, (4,)."""
+    line = np.clip(line, *np.percentile(line, (1, 99)))
+    line = line - line.mean()
+    noise = float(np.diff(line).std()) / np.sqrt(2) + 0.1 * float(line.std()) + 1e-12
+    summed = np.cumsum(line) / (noise * np.sqrt(len(line)))
+    half = max(_FEWEST_LINES, len(line) // 16)
+    total = np.concatenate([[0.0], np.cumsum(line)])
+    before, after = total[half:-half] - total[: -2 * half], total[2 * half :] - total[half:-half]
+    step = np.abs(after - before) / (half * noise) * np.sqrt(half / 2)
+    return [
+        float(np.arcsinh(np.abs(summed).max())), float(np.arcsinh(np.ptp(summed))), float(np.arcsinh(step.max())),
+        float(np.log((step.max() + 0.1) / (np.median(step) + 0.1))),
+    ]  # fmt: skip
+
+
+def _slides(strip: Image) -> Values:
+    """Return how far each line is displaced sideways to the one before, px (Lucas and Kanade 1981), (rows,)."""
+    smooth = cv2.GaussianBlur(strip, (0, 0), 1.5)
+    along, down = np.gradient(smooth, axis=1)[:-1], np.diff(smooth, axis=0)
+    down = down - np.median(down[:, ::4], axis=1)[:, None]
+    counts = (np.abs(down) < 4 * spread(down)) & (np.abs(along) < 12 * spread(along))
+    square = np.square(along)
+    enough = 1e-3 * float(square.mean()) * strip.shape[1] + 1e-30
+    slide = -(along * down * counts).sum(axis=1) / ((square * counts).sum(axis=1) + enough)
+    return np.append(slide, slide[-1]).astype(np.float64)
+
+
+def _decays(line: Values) -> Sequence[float]:
+    """Return how many times its own scatter a decay from the first or the last line has, for four lengths, (8,)."""
+    line = np.clip(line, *np.percentile(line, (0.5, 99.5)))
+    count = len(line)
+    steady, decays = _bases(count)
+    rest = line - steady @ (steady.T @ line)
+    heights = decays.T @ rest
+    scatter = np.sqrt(np.maximum((rest @ rest - np.square(heights)) / count, 1e-20))
+    return list(np.abs(heights) / scatter / np.sqrt(count))
+
+
+def _bases(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return an orthonormal parabola's basis (count, 3), and unit decays orthogonal to it (count, 8)."""
+    at = np.arange(count) / count
+    steady, _ = np.linalg.qr(np.stack([np.ones(count), at - 0.5, (at - 0.5) ** 2], axis=1))
+    decays = np.stack([np.exp(-away / length) for away in (at, 1 - at) for length in DECAYS], axis=1)
+    decays -= steady @ (steady.T @ decays)
+    return steady, decays / np.linalg.norm(decays, axis=0)

@@ -1,0 +1,150 @@
+"""Waves over the frame: ripple, mains, singing. Rule: a wave is a peak that rises out of its own ring of the spectrum.
+
+Samples are rough in all directions alike, so that their power depends on the wavelength; a wave added by the
+instrument has one wavelength and one direction.
+"""
+
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from afmd.inference import planes
+from afmd.inference.traits.values import Image, Values, log
+
+SIDE: Final = 128
+"""Pixels to which the frame is shrunk: waves of up to 60 periods are looked for."""
+_BANDS: Final = (1.5, 3, 5, 9, 16, 28, 60)
+_DIRECTIONS: Final = ((0, 25), (25, 65), (65, 91))
+_RINGS_PER_OCTAVE = 4
+_SEEN = ((planes.FLAT, 3.0), (planes.ALIGNED, np.inf), (planes.PASS_DIFFERENCE, np.inf), (planes.RELIEF, np.inf))
+_LINES, _COLUMNS = 128, 256
+_SMOOTH = 17
+_TINY_SHARE = 1e-12
+
+
+def of_planes(native: planes.Plane) -> Values:
+    """Return the peaks of four planes' spectra, (112,): heights over the ground, lines joined, pass difference, relief.
+
+    The ground is cut at 3 of its asinh widths, so that waves on it outweigh what stands on it.
+    """
+    return np.concatenate([_peaks(np.clip(native[plane], -most, most)) for plane, most in _SEEN])
+
+
+def along_lines(image: Image) -> Values:
+    """Return peaks of the lines' mean and median power spectrum in four bands, and its slopes, (12,)."""
+    cols = min(image.shape[1], _COLUMNS)
+    lines = image[:: max(1, len(image) // _LINES), :cols]
+    power = np.abs(np.fft.rfft((lines - lines.mean(axis=1, keepdims=True)) * np.hanning(cols), axis=1)) ** 2
+    found: list[float] = []
+    for spectrum in (log(np.median(power, axis=0), floor=1e-20), log(power.mean(axis=0), floor=1e-20)):
+        count = len(spectrum)
+        edges = (max(1, count // 32), count // 8, count // 4, count // 2, count)
+        over = spectrum - _smooth(spectrum)
+        found += [float(over[a:b].max()) for a, b in pairwise(edges)]
+        means = [float(spectrum[a:b].mean()) for a, b in pairwise(edges)]
+        found += [means[3] - means[1], means[1] - means[0]]
+    return np.array(found)
+
+
+def down_lines(native: planes.Plane) -> Values:
+    """Return the peak of the lines' own heights, steps and pass differences along the slow axis, (9,)."""
+    lines = (
+        np.median(native[planes.RELIEF], axis=1),
+        native[planes.ROW_STEP, :, 0],
+        np.median(native[planes.PASS_DIFFERENCE], axis=1),
+    )
+    return np.concatenate([_peak_of(line.astype(np.float64)) for line in lines])
+
+
+def _peaks(plane: Image) -> Values:
+    """Return the highest rise of ln power over its ring in every band and direction, and two peaks' facts, (28,)."""
+    small = cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    small = (small - small.mean()) * _window()
+    power = np.square(np.abs(np.fft.rfft2(small)))
+    logarithm = np.log(power + _TINY_SHARE * power.max() + 1e-30)
+    rings, regions, inside = _geometry()
+    rise = logarithm - np.array([np.median(logarithm[ring]) for ring in rings])[_ring_of()]
+    share = power / max(float(power[inside].sum()), 1e-30)
+    highest = [float(rise[region].max()) for region in regions]
+    return np.array([*highest, *_facts(rise, rise, share), *_facts(share, rise, share)])
+
+
+def _facts(by: NDArray[np.float64], rise: NDArray[np.float64], share: NDArray[np.float64]) -> list[float]:
+    """Return rise, share of the power, rise of the second harmonic, ln wavenumber and direction of the greatest ``by``.
+
+    A grating's walls have harmonics; a ripple is a sine.
+    """
+    wave, angle, down = _wavenumber(), _direction(), _down()
+    row, col = np.unravel_index(int(np.argmax(np.where(_geometry()[2], by, -np.inf))), by.shape)
+    around = share[np.arange(row - 1, row + 2) % SIDE][:, max(col - 1, 0) : col + 2]
+    twice_down, twice_along = 2 * int(down[row, 0]), 2 * int(col)
+    harmonic = twice_along < rise.shape[1] and abs(twice_down) < SIDE // 2
+    return [
+        float(rise[row, col]), float(around.sum()), float(rise[twice_down % SIDE, twice_along]) if harmonic else 0.0,
+        float(np.log(wave[row, col])), float(angle[row, col]) / 90,
+    ]  # fmt: skip
+
+
+def _peak_of(line: Values) -> list[float]:
+    """Return rise over the median, share and ln place of the highest peak of a line of numbers less its parabola."""
+    at = np.linspace(-1, 1, len(line))
+    rest = line - np.polyval(np.polyfit(at, line, 2), at)
+    power = np.abs(np.fft.rfft(rest * np.hanning(len(rest)))) ** 2
+    power = power[1 : max(len(rest) // 4, 4)]
+    logarithm = np.log(power + _TINY_SHARE * power.sum() + 1e-30)
+    return [
+        float(logarithm[1:].max() - np.median(logarithm)), float(power.max() / max(power.sum(), 1e-30)),
+        float(np.log1p(np.argmax(power))),
+    ]  # fmt: skip
+
+
+def _smooth(spectrum: Values) -> Values:
+    half = _SMOOTH // 2
+    return np.asarray(np.convolve(np.pad(spectrum, half, mode="edge"), np.full(_SMOOTH, 1 / _SMOOTH), "valid"))
+
+
+@lru_cache(maxsize=1)
+def _window() -> Image:
+    line = np.hanning(SIDE).astype(np.float32)
+    return line[:, None] * line[None, :]
+
+
+@lru_cache(maxsize=1)
+def _down() -> Values:
+    return np.asarray(np.fft.fftfreq(SIDE, 1 / SIDE)[:, None])
+
+
+@lru_cache(maxsize=1)
+def _wavenumber() -> Values:
+    """Return periods per frame, (128, 65)."""
+    return np.asarray(np.hypot(_down(), np.arange(SIDE // 2 + 1)[None, :]))
+
+
+@lru_cache(maxsize=1)
+def _direction() -> Values:
+    """Return the angle to the fast axis in degrees, 0..90, (128, 65)."""
+    return np.degrees(np.arctan2(np.abs(_down()), np.arange(SIDE // 2 + 1)[None, :]))
+
+
+@lru_cache(maxsize=1)
+def _ring_of() -> NDArray[np.int64]:
+    """Return which ring a wavenumber lies in, (128, 65), without a gap."""
+    rings = np.round(_RINGS_PER_OCTAVE * np.log2(np.maximum(_wavenumber(), 1)))
+    return np.unique(rings, return_inverse=True)[1].reshape(rings.shape)
+
+
+@lru_cache(maxsize=1)
+def _geometry() -> tuple[list[NDArray[np.bool_]], list[NDArray[np.bool_]], NDArray[np.bool_]]:
+    """Return masks (128, 65): of each ring, of each band and direction, and of all wavenumbers that are looked at."""
+    wave, angle, ring = _wavenumber(), _direction(), _ring_of()
+    rings = [ring == number for number in range(int(ring.max()) + 1)]
+    regions = [
+        (wave >= low) & (wave < high) & (angle >= first) & (angle < last)
+        for low, high in pairwise(_BANDS)
+        for first, last in _DIRECTIONS
+    ]
+    return rings, regions, (wave >= _BANDS[0]) & (wave < _BANDS[-1])

@@ -1,0 +1,96 @@
+"""Traits: without unit, offset or tilt, of one length for every scan, and each group tells what it is there for."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from afmd.inference import planes
+from afmd.inference.traits import COUNT, course, flanks, traits, waves
+
+
+def surface(rows: int = 200, cols: int = 240, *, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    rough = ndimage.gaussian_filter(rng.normal(size=(rows, cols)), 1.5)
+    return (10 * rough / rough.std() + rng.normal(0, 0.1, (rows, cols))).astype(np.float32)
+
+
+def of(heights: np.ndarray, retrace: np.ndarray | None = None) -> np.ndarray:
+    return traits(heights, planes.segmenter_planes(heights, retrace))
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (128, 512), (700, 40)])
+@pytest.mark.parametrize("passes", [1, 2])
+def test_every_scan_has_as_many_finite_traits(shape, passes):
+    heights = surface(*shape)
+
+    found = of(heights, heights + np.float32(0.1) if passes == 2 else None)
+
+    assert found.shape == (COUNT,)
+    assert found.dtype == np.float32
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() <= 30
+
+
+def test_unit_offset_and_tilt_change_no_trait():
+    heights, other = surface(), surface(seed=1)
+    ramp = np.linspace(0, 40, heights.shape[1], dtype=np.float32)
+
+    moved = of(heights * 7 + 300, other * 7 - 12)
+    tilted = of(heights + ramp, other + ramp)
+
+    np.testing.assert_allclose(moved, of(heights, other), atol=0.05)
+    assert np.mean(np.abs(tilted - of(heights, other)) > 0.1) < 0.05  # what is clipped in raw heights may change
+
+
+def test_a_stamp_has_none():
+    assert not of(surface(31, 200)).any()
+
+
+def test_a_flat_scan_has_traits_too():
+    assert np.isfinite(of(np.full((64, 64), 5, np.float32))).all()
+
+
+def test_a_wave_rises_out_of_its_ring_and_has_no_harmonic():
+    heights = surface()
+    down, along = np.indices(heights.shape)
+    wave = 12 * np.sin(2 * np.pi * (0.9 * along + 0.2 * down) / 17)
+
+    still, rippled = (
+        waves.of_planes(planes.segmenter_planes(one.astype(np.float32))) for one in (heights, heights + wave)
+    )
+
+    rise, share, harmonic = rippled[18:21]
+    assert rise > still[18] + 1
+    assert share > 0.2
+    assert harmonic < rise - 3
+
+
+def test_blunted_tops_make_the_curvature_lopsided():
+    heights = surface()
+    away = np.hypot(*(np.indices((15, 15)) - 7))
+    blunt = ndimage.grey_dilation(heights, structure=-0.5 * away**2)
+
+    sharp, worn = (flanks.flanks(one)[10] for one in (heights, blunt.astype(np.float32)))
+
+    assert worn > sharp + 0.3  # ln of the outermost valleys over the outermost tops
+
+
+def test_a_tip_that_changes_breaks_the_course_of_the_lines():
+    heights = surface()
+    changed = heights.copy()
+    changed[90:] = ndimage.uniform_filter(heights, 7)[90:]
+
+    steady, broken = (course.breaks(planes.segmenter_planes(one), one)[0] for one in (heights, changed))
+
+    assert broken > steady + 0.5
+
+
+def test_a_start_that_tilts_decays_as_a_drift_does():
+    heights = surface()
+    rows, cols = heights.shape
+    drift = 30 * np.exp(-np.arange(rows) / 12)[:, None] * np.linspace(-1, 1, cols)
+
+    slope, still = (course.drift(one.astype(np.float32))[:8] for one in (heights + drift, heights))
+
+    assert slope.argmax() in (0, 1, 2)
+    assert slope.max() > 2 * still.max()
