@@ -48,7 +48,7 @@ def _lines(native: planes.Plane, strip: Image) -> list[Values]:
     flat = native[planes.FLAT]
     lines = (
         log(steep.mean(axis=1), floor=1e-9 * float(steep.mean()) + 1e-30), log(np.abs(fine).mean(axis=1)),
-        bent.mean(axis=1), (bent**3).mean(axis=1), np.abs(wide).mean(axis=1), wide.mean(axis=1),
+        bent.mean(axis=1), (bent * bent * bent).mean(axis=1), np.abs(wide).mean(axis=1), wide.mean(axis=1),
         np.abs(native[planes.PASS_DIFFERENCE]).mean(axis=1),
         np.log1p(np.maximum(native[planes.ROW_NOISE, :, 0], -0.9) + 1), flat.std(axis=1),
         np.percentile(flat[:, ::4], 95, axis=1),
