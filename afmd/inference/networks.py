@@ -150,15 +150,19 @@ def network_segmenter(folder: Path | None = None, *, threads: int = 1, trial: bo
     manifest = load_manifest(folder)
     model = _admitted(manifest.model("segmenter"), trial=trial)
     return NetworkSegmenter(
-        model, belief=_belief(manifest.models.get("classifier"), model, threads=threads), threads=threads
+        model, belief=_belief(manifest.models.get("classifier"), model, threads=threads, trial=trial), threads=threads
     )
 
 
-def _belief(head: Model | None, segmenter: Model, *, threads: int) -> Belief | None:
-    """Return what a head on this segmenter believes; None where there is none, or it is refused as a classifier."""
+def _belief(head: Model | None, segmenter: Model, *, threads: int, trial: bool) -> Belief | None:
+    """Return what a head on this segmenter believes; None where there is none, or it is refused as a classifier.
+
+    The backend's name tells whether it is heard.
+    """
     if head is None or not head.trust or head.upon != segmenter.sha256:
         return None
     try:
+        _admitted(head, trial=trial)
         _matches(head, "classifier", tuple(label.value for label in Label))
         _beneath(head, segmenter, threads=threads)
         return Belief(head, threads=threads)

@@ -64,8 +64,9 @@ class Perception:
     def see(self, scan: Scan) -> Seen:
         """Run the network over every tile, and take the traits of the whole."""
         native = planes.segmenter_planes(scan.heights, scan.retrace)
+        whole = traits(scan.heights, native)  # first: logits are large, and no copy need lie beside them
         logits, summary = self.through(native)
-        return Seen(logits, np.concatenate([summary, traits(scan.heights, native)]))
+        return Seen(logits, np.concatenate([summary, whole]))
 
     def through(self, native: planes.Plane) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return logits and summary of planes (planes, rows, cols), as in `Seen` but without the traits."""

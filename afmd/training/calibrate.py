@@ -16,7 +16,7 @@ from torch import nn
 from afmd.domain.findings import Label
 from afmd.inference import planes
 from afmd.inference.manifest import Model
-from afmd.inference.networks import surest
+from afmd.inference.networks import FEATURE, surest
 from afmd.inference.perception import shared_perception
 from afmd.training import scores
 from afmd.training.batches import LABELS
@@ -24,7 +24,7 @@ from afmd.training.corpus import Entry, open_example
 from afmd.training.head import UNFAMILIAR, labels_of, seen_as
 from afmd.training.hearing import TRUSTS, Looked, fitted_hearing
 from afmd.training.tasks import classifier_logits, logits_by_nature
-from afmd.training.unet import FEATURE, LightUNet
+from afmd.training.unet import LightUNet
 
 ACCEPTED_ACCURACY = 0.95
 """Abstention is set so that, of validation scans not abstained from, this share is right."""

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from afmd.domain.findings import Label
 from afmd.inference import planes
+from afmd.inference.networks import FEATURE
 from afmd.inference.tiling import padded_side
 from afmd.training import batches, losses, scores
 from afmd.training.config import Training
 from afmd.training.corpus import Entry, open_example
 from afmd.training.resnet import ResNet18, load_imagenet
-from afmd.training.unet import FEATURE, SIDE_MULTIPLE, LightUNet
+from afmd.training.unet import SIDE_MULTIPLE, LightUNet
 
 CLASS_WEIGHT = 1.0
 JUDGED_SIDE = 512

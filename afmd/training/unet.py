@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from afmd.training.natures import NATURES
+from afmd.inference.networks import FEATURE
 
 FOLD = 2
-FEATURE = len(NATURES)
-"""The output that tells features; those before it tell faults, one for each nature."""
 OUTPUTS = FEATURE + 1
+"""Faults, one output for each nature, and features last."""
 CLASSES = 4
 PATCH = 8
 LINE, FRAME = (3,), (2, 3)

@@ -1,8 +1,8 @@
 """What a whole scan shows and no part of it does: waves in its spectrum, the shape of its flanks, its course.
 
 Rule: statistics without unit, offset or tilt, of bounded cost: textures are looked at in a window of at most `SIDE` ×
-`SIDE` pixels, the course of the lines in a strip of as many columns. A ripple, a worn tip or a tip that changed cannot
-be told from a crop; with these numbers beside what the segmenter's network saw, a small head tells them.
+`SIDE` pixels, the course of the lines in a strip of at most 128 columns. A ripple, a worn tip or a tip that changed
+cannot be told from a crop; with these numbers beside what the segmenter's network saw, a small head tells them.
 """
 
 from typing import Final
@@ -34,11 +34,11 @@ def traits(heights: NDArray[np.float32], native: planes.Plane) -> NDArray[np.flo
     """
     if min(heights.shape) < FEWEST_PX:
         return np.zeros(COUNT, np.float32)
-    aligned = np.sinh(native[planes.ALIGNED])
-    aligned = np.clip(aligned, *np.percentile(sampled(aligned), _OUTLIERS), out=aligned)
+    aligned = native[planes.ALIGNED]
+    within = np.percentile(np.sinh(sampled(aligned)), _OUTLIERS).astype(np.float32)
     window = tuple(_middle(side, SIDE) for side in aligned.shape)
-    inner = np.ascontiguousarray(aligned[window])
-    strip = np.ascontiguousarray(aligned[:, _middle(aligned.shape[1], STRIP_COLUMNS)])
+    inner = np.clip(np.sinh(aligned[window]), *within)
+    strip = np.clip(np.sinh(aligned[:, _middle(aligned.shape[1], STRIP_COLUMNS)]), *within)
     groups = (
         np.log(np.array(heights.shape) / 256),
         waves.of_planes(native),
@@ -63,14 +63,14 @@ def _crowded(heights: Image) -> Values:
     """Return how many pixels crowd at the highest and lowest height, and equal their neighbour: clipping, ln, (5,)."""
     low, high = float(heights.min()), float(heights.max())
     relief = high - low + 1e-12
-    steps = np.abs(np.diff(sampled_lines(heights), axis=1))
+    steps = np.abs(np.diff(_some_lines(heights), axis=1))
     shares = [(steps < 1e-6 * relief).mean()]
     for share in (1e-3, 1e-2):
         shares += [(heights >= high - share * relief).mean(), (heights <= low + share * relief).mean()]
     return np.asarray(log(shares, floor=1e-5))
 
 
-def sampled_lines(heights: Image) -> Image:
+def _some_lines(heights: Image) -> Image:
     """Return about 64 of the lines."""
     return heights[:: max(1, len(heights) // 64)]
 

@@ -39,10 +39,9 @@ def drift(strip: Image) -> Values:
 
 
 def _lines(native: planes.Plane, strip: Image) -> list[Values]:
-    smooth = cv2.GaussianBlur(strip, (0, 0), 1)
-    fine, coarse = (
-        cv2.Laplacian(cv2.GaussianBlur(strip, (0, 0), scale) if scale > 1 else smooth, cv2.CV_32F) for scale in (1, 3)
-    )
+    """Return the ten numbers of each line, (rows,) each: steepness, curvatures, pass difference, noise, heights."""
+    smooth, smoother = (cv2.GaussianBlur(strip, (0, 0), scale) for scale in (1, 3))
+    fine, coarse = (cv2.Laplacian(one, cv2.CV_32F) for one in (smooth, smoother))
     steep = np.abs(np.diff(smooth, axis=1))
     bent, wide = (np.tanh(one / (3 * spread(one))) for one in (fine, coarse))
     flat = native[planes.FLAT]

@@ -5,11 +5,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from afmd.inference import planes
+
 Values = NDArray[np.float64]
 Image = NDArray[np.float32]
 
 LARGEST: Final = 30.0
-MAD_TO_SIGMA: Final = 1.4826
 TINY: Final = 1e-12
 _SAMPLES = 1 << 12
 _PERCENTILES = (0.1, 0.5, 1, 5, 25, 50, 75, 95, 99, 99.5, 99.9)
@@ -26,7 +27,7 @@ def sampled(values: NDArray[Any]) -> NDArray[Any]:
 def spread(values: NDArray[Any]) -> float:
     """Return 1.4826 MAD of a sample; never 0."""
     sample = sampled(values)
-    return float(MAD_TO_SIGMA * np.median(np.abs(sample - np.median(sample)))) or TINY
+    return float(planes.MAD_TO_SIGMA * np.median(np.abs(sample - np.median(sample)))) or TINY
 
 
 def outline(values: NDArray[Any]) -> Values:

@@ -20,7 +20,8 @@ SIDE: Final = 128
 _BANDS: Final = (1.5, 3, 5, 9, 16, 28, 60)
 _DIRECTIONS: Final = ((0, 25), (25, 65), (65, 91))
 _RINGS_PER_OCTAVE = 4
-_SEEN = ((planes.FLAT, 3.0), (planes.ALIGNED, np.inf), (planes.PASS_DIFFERENCE, np.inf), (planes.RELIEF, np.inf))
+_AS_THEY_ARE = (planes.ALIGNED, planes.PASS_DIFFERENCE, planes.RELIEF)
+_MOST_OVER_GROUND = 3.0
 _LINES, _COLUMNS = 128, 256
 _SMOOTH = 17
 _TINY_SHARE = 1e-12
@@ -31,7 +32,8 @@ def of_planes(native: planes.Plane) -> Values:
 
     The ground is cut at 3 of its asinh widths, so that waves on it outweigh what stands on it.
     """
-    return np.concatenate([_peaks(np.clip(native[plane], -most, most)) for plane, most in _SEEN])
+    ground = np.clip(native[planes.FLAT], -_MOST_OVER_GROUND, _MOST_OVER_GROUND)
+    return np.concatenate([_peaks(ground), *(_peaks(native[plane]) for plane in _AS_THEY_ARE)])
 
 
 def along_lines(image: Image) -> Values:
