@@ -21,6 +21,9 @@ def hits(steps: Plane) -> Plane:
     if len(result) < 3 or sigma == 0:
         return result
     out, back = steps[:-1], -steps[1:]
-    least = np.minimum(np.abs(out), np.abs(back))
-    result[1:-1] = np.where(out * back > 0, least / np.float32(sigma), np.float32(0))
+    hit = result[1:-1]  # of what stands out on opposite sides, both terms are below 0
+    np.minimum(out, back, out=hit)
+    np.maximum(hit, -np.maximum(out, back, out=back), out=hit)
+    np.maximum(hit, 0, out=hit)
+    hit /= np.float32(sigma)
     return result

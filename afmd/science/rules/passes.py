@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from afmd.science.robust import row_medians
 from afmd.science.rules.streaks import sampled_sigma
 
 Plane = NDArray[np.float32]
@@ -31,11 +32,14 @@ def disagreement(heights: Plane, other: Plane) -> Plane:
     """
     other = _shifted(other, _shift(heights, other))
     apart = _unalike(heights, other)
-    slope = np.abs(np.gradient(heights, axis=1)).astype(np.float32)
-    slope = np.maximum(slope, cv2.blur(slope, (5, 3)))
-    tolerated = np.float32(sampled_sigma(apart)) + np.float32(SHIFT_LEFT) * slope
-    excess = np.abs(apart) / np.maximum(tolerated, np.finfo(np.float32).tiny)
-    return np.where(_oddness(heights) >= _oddness(other), excess, np.float32(0))
+    tolerated = _slope(heights)
+    np.maximum(tolerated, cv2.blur(tolerated, (5, 3)), out=tolerated)
+    tolerated *= np.float32(SHIFT_LEFT)
+    tolerated += np.float32(sampled_sigma(apart))
+    np.maximum(tolerated, np.finfo(np.float32).tiny, out=tolerated)
+    excess = np.divide(np.abs(apart, out=apart), tolerated, out=apart)
+    excess[_oddness(heights) < _oddness(other)] = 0
+    return excess
 
 
 def difference(heights: Plane, other: Plane) -> Plane:
@@ -46,15 +50,24 @@ def difference(heights: Plane, other: Plane) -> Plane:
 def _unalike(heights: Plane, other: Plane) -> Plane:
     apart = heights - other
     rows, cols = (max(1, side // MEDIAN_OF) for side in apart.shape)
-    apart -= np.median(apart[:, ::cols], axis=1, keepdims=True)
-    apart -= cv2.blur(np.median(apart[::rows], axis=0)[None].astype(np.float32), (PROFILE_PX, 1)).reshape(1, -1)
+    apart -= row_medians(apart[:, ::cols])[:, None]
+    apart -= cv2.blur(row_medians(apart[::rows].T)[None], (PROFILE_PX, 1)).reshape(1, -1)
     return apart
+
+
+def _slope(heights: Plane) -> Plane:
+    """Return the magnitude of the slope along the lines, per px: of central differences, one-sided at the ends."""
+    slope: Plane = np.empty_like(heights)
+    np.subtract(heights[:, 2:], heights[:, :-2], out=slope[:, 1:-1])
+    slope[:, 1:-1] *= np.float32(0.5)
+    slope[:, 0], slope[:, -1] = heights[:, 1] - heights[:, 0], heights[:, -1] - heights[:, -2]
+    return np.abs(slope, out=slope)
 
 
 def _oddness(heights: Plane) -> Plane:
     """Return how far each pixel is from the mean of the lines around it, over some px of its own line."""
     own, around = cv2.blur(heights, (ALONG, 1)), cv2.blur(heights, (ALONG, AROUND))
-    return np.abs(np.asarray(own - around, dtype=np.float32))
+    return np.asarray(cv2.absdiff(own, around))
 
 
 def _shift(heights: Plane, other: Plane) -> int:

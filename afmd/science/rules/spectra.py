@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from afmd.science.robust import row_medians
 from afmd.science.rules.passes import difference
 from afmd.science.rules.streaks import sampled_sigma
 
@@ -52,4 +53,4 @@ def _power(lines: Plane) -> NDArray[np.floating]:
     if sigma == 0:
         return np.zeros(lines.shape[1] // 2 + 1, dtype=np.float32)
     spectra = fft.rfft(np.clip(lines / np.float32(sigma), -LIMIT, LIMIT), axis=1)
-    return np.asarray(np.median(np.square(np.abs(spectra)), axis=0))
+    return row_medians((np.square(spectra.real) + np.square(spectra.imag)).T)

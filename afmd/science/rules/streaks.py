@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.science.robust import SIGMA_PER_MAD, mad_sigma
+from afmd.science.robust import SIGMA_PER_MAD, mad_sigma, row_medians
 
 Plane = NDArray[np.float32]
 Index = NDArray[np.intp]
@@ -36,6 +36,8 @@ UNDONE = 0.65
 """A streak ends where the steps since its start add up to at most this share of their largest sum."""
 STANDS_OFF = 0.3
 STILL_THERE = 0.5
+SEEN = 3.0
+"""A step of so many σ of the sharp ones would be seen there."""
 THIN = 10.0
 """A streak thicker than so many lines needs twice the steps."""
 THICKNESSES = (2, 5, 12, 30)
@@ -56,21 +58,22 @@ def streaks(steps: Plane) -> Plane:
     if len(result) < 3:
         return result
     sharp = averaged(steps, RUNS[0])
-    if sampled_sigma(sharp) == 0:
+    seen_from = SEEN * sampled_sigma(sharp)
+    if seen_from == 0:
         return result
     for run in RUNS:
-        _raise_streaks(result, averaged(steps, run), sharp)
+        _raise_streaks(result, averaged(steps, run), sharp=sharp, seen_from=seen_from)
     return result
 
 
-def _raise_streaks(result: Plane, mean: Plane, sharp: Plane) -> None:
-    """Raise ``result`` to the strength of the streaks found in averaged steps and ended by sharp ones."""
+def _raise_streaks(result: Plane, mean: Plane, *, sharp: Plane, seen_from: float) -> None:
+    """Raise ``result`` to the strength of the streaks in averaged steps, which change, ended by sharp ones."""
     rows = len(mean) + 1
     sigma = np.float32(sampled_sigma(mean))
     if sigma == 0:
         return
-    mean = mean / sigma
-    found = _Steps.found(mean).ended_by(sharp / sigma, seen_from=3 * sampled_sigma(sharp) / float(sigma))
+    mean /= sigma
+    found = _Steps.found(mean).ended_by(sharp, sigma=sigma, seen_from=seen_from / float(sigma))
     bands = found.bands(thickest=max(3, round(rows * THICKEST_SHARE)), lines=rows)
     bands = bands.standing_off(mean)
     thickness = bands.bottom - bands.top
@@ -85,7 +88,7 @@ def line_steps(heights: Plane) -> Plane:
     line is no offset.
     """
     steps = np.diff(heights, axis=0)
-    offset = np.median(steps[:, :: max(1, steps.shape[1] // OFFSET_SAMPLE)], axis=1)
+    offset = row_medians(steps[:, :: max(1, steps.shape[1] // OFFSET_SAMPLE)])
     usual, limit = np.median(offset), OFFSET_LIMIT * mad_sigma(offset)
     steps -= np.clip(offset, usual - limit, usual + limit).astype(np.float32)[:, None]
     return steps
@@ -123,16 +126,19 @@ class _Bands:
         ``mean``: the averaged steps; their running sum is the level.
         """
         used, column = np.unique(self.col, return_inverse=True)
-        rows, cols = mean.shape[0] + 1, len(used)
-        level = np.zeros((rows, cols), dtype=np.float32)
-        np.cumsum(mean[:, used], axis=0, out=level[1:])
+        rows = mean.shape[0] + 1
+        level = np.zeros((len(used), rows), dtype=np.float32)  # a column's levels side by side, for they are read so
+        np.cumsum(mean[:, used].T, axis=1, out=level[:, 1:])
+        flat, first = level.reshape(-1), column * rows
         wide = np.minimum(np.maximum(AROUND_LINES, 3 * (self.bottom - self.top)), rows - 1)
         middle = (self.top + self.bottom) // 2
         start = np.clip(middle - wide // 2, 0, rows - 1 - wide)
-        around = start[:, None] + np.linspace(0, 1, AROUND_LINES) * wide[:, None]
-        flat = level.reshape(-1)
-        usual = np.median(flat[around.astype(np.intp) * cols + column[:, None]], axis=1)
-        off = flat[middle * cols + column] - usual
+        around = np.arange(AROUND_LINES) * wide[:, None]
+        around //= AROUND_LINES - 1
+        around += (first + start)[:, None]
+        levels = flat[around]
+        levels.partition(AROUND_LINES // 2, axis=1)
+        off = flat[first + middle] - levels[:, AROUND_LINES // 2]
         stay = off * np.sign(self.rise) >= STANDS_OFF * np.abs(self.rise)
         return self.where(stay)
 
@@ -173,20 +179,24 @@ class _Steps:
     def found(cls, mean: Plane) -> "_Steps":
         """Return the steps that are large for their surroundings and that no neighbouring pair of lines shares."""
         size = np.abs(mean)
-        local: Plane = np.divide(size, local_scale(size), dtype=np.float32)
-        keep = local > np.float32(LEAST_STEP)
-        alike = mean[1:] * mean[:-1] > 0
-        keep[1:] &= ~(alike & (size[:-1] >= np.float32(LONELY) * size[1:]))
-        keep[:-1] &= ~(alike & (size[1:] >= np.float32(LONELY) * size[:-1]))
-        col, row = np.nonzero(keep.T)
-        return cls(col, row, mean[row, col], local[row, col])
+        place = np.flatnonzero(size > np.float32(LEAST_STEP))  # local σ is never below that of the frame
+        usual = _weighed_usual(size).reshape(-1)[place]
+        strength: Plane = np.divide(size.reshape(-1)[place], local_scale(usual), dtype=np.float32)
+        row, col = np.divmod(place, mean.shape[1])
+        keep = strength > np.float32(LEAST_STEP)
+        keep &= ~(_shared(mean, row, col, -1) | _shared(mean, row, col, 1))
+        kept = np.flatnonzero(keep)
+        kept = kept[np.argsort(col[kept], kind="stable")]
+        row, col = row[kept], col[kept]
+        return cls(col, row, mean[row, col], strength[kept])
 
-    def ended_by(self, sharp: Plane, *, seen_from: float) -> "_Steps":
+    def ended_by(self, sharp: Plane, *, sigma: np.float32, seen_from: float) -> "_Steps":
         """Return the steps less those that averaging drew past the end of their streak.
 
-        ``sharp``: the same steps over a few px, in the same σ; a step of ``seen_from`` or more would be seen there.
+        ``sharp``: the same steps over a few px, to be counted in the same ``sigma``; a step of ``seen_from`` or more
+        would be seen there.
         """
-        here = sharp[self.row, self.col] * np.sign(self.size)
+        here = sharp[self.row, self.col] / sigma * np.sign(self.size)
         stay = (np.abs(self.size) < seen_from) | (here >= np.float32(STILL_THERE) * np.abs(self.size))
         return _Steps(self.col[stay], self.row[stay], self.size[stay], self.strength[stay])
 
@@ -237,6 +247,14 @@ class _Steps:
         return _joined(above, below)
 
 
+def _shared(mean: Plane, row: Index, col: Index, away: int) -> NDArray[np.bool_]:
+    """Return True for steps that the pair of lines ``away`` below shares: of the same sign, and not much smaller."""
+    neighbour = row + away
+    inside = (neighbour >= 0) & (neighbour < len(mean))
+    own, other = mean[row, col], mean[np.where(inside, neighbour, row), col]
+    return np.asarray(inside & (own * other > 0) & (np.abs(other) >= np.float32(LONELY) * np.abs(own)))
+
+
 def _in_long_runs(place: Index, cols: int, length: int) -> NDArray[np.bool_]:
     """Return True where sorted flat indices, some twice, lie in a run along a line of at least ``length`` px."""
     if place.size == 0:
@@ -253,20 +271,16 @@ def _joined(one: _Bands, other: _Bands) -> _Bands:
     return _Bands(*(np.concatenate(pair) for pair in pairs))
 
 
-def local_scale(size: Plane) -> Plane:
+def local_scale(weighed: Plane) -> Plane:
     """Return by how much steps must be larger here than on quiet ground: 1 there, more where large steps are usual.
 
-    ``size``: of steps, in σ of the frame, float32 (rows, cols).
+    ``weighed``: ``LOCAL_WEIGHT`` times the usual step here, in σ of the frame.
     """
-    scale = _usual(size)
-    scale *= np.float32(LOCAL_WEIGHT)
-    np.square(scale, out=scale)
-    scale += 1
-    return np.sqrt(scale, out=scale)
+    return np.asarray(np.sqrt(1 + np.square(weighed)))
 
 
-def _usual(size: Plane) -> Plane:
-    """Return the local median of step sizes as a σ, over some lines and as many px of a thinned frame.
+def _weighed_usual(size: Plane) -> Plane:
+    """Return ``LOCAL_WEIGHT`` times the local median of step sizes as a σ, over some lines and px of a thinned frame.
 
     In 1/16 octaves and bytes, for which a median over a wide window costs no more than over a narrow one.
     """
@@ -274,5 +288,5 @@ def _usual(size: Plane) -> Plane:
     small = cv2.resize(size, (max(1, cols // THINNED), rows), interpolation=cv2.INTER_AREA).reshape(rows, -1)
     octaves = np.log2(np.maximum(small, np.float32(_FLOOR))) - np.float32(np.log2(_FLOOR))
     median = cv2.medianBlur((octaves * _OCTAVE).clip(0, 255).astype(np.uint8), LOCAL_LINES)
-    table = (SIGMA_PER_MAD * _FLOOR * 2.0 ** (np.arange(256) / _OCTAVE)).astype(np.float32)
-    return np.array(cv2.resize(table[median], (cols, rows), interpolation=cv2.INTER_LINEAR)).reshape(rows, cols)
+    table = (LOCAL_WEIGHT * SIGMA_PER_MAD * _FLOOR * 2.0 ** (np.arange(256) / _OCTAVE)).astype(np.float32)
+    return np.asarray(cv2.resize(table[median], (cols, rows), interpolation=cv2.INTER_LINEAR)).reshape(rows, cols)
