@@ -1,11 +1,13 @@
 """Traits: without unit, offset or tilt, of one length for every scan, and each group tells what it is there for."""
 
+import cv2
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from afmd.inference import planes
 from afmd.inference.traits import COUNT, course, flanks, traits, waves
+from afmd.inference.traits.values import sampled
 
 
 def surface(rows: int = 200, cols: int = 240, *, seed: int = 0) -> np.ndarray:
@@ -94,3 +96,14 @@ def test_a_start_that_tilts_decays_as_a_drift_does():
 
     assert slope.argmax() in (0, 1, 2)
     assert slope.max() > 2 * still.max()
+
+
+@pytest.mark.parametrize("shape", [(40, 37), (200, 150)])
+def test_derivatives_of_a_few_pixels_are_those_of_the_whole_frame(shape):
+    image = np.random.default_rng(7).normal(size=shape).astype(np.float32)
+    few = [
+        sampled(cv2.Laplacian(image, cv2.CV_32F)),
+        *(sampled(cv2.Sobel(image, cv2.CV_32F, *order)) for order in ((2, 0), (0, 2), (1, 0), (0, 1))),
+    ]
+
+    np.testing.assert_allclose(flanks.derivatives(image), few, atol=1e-5)

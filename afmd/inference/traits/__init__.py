@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from afmd.inference import planes
 from afmd.inference.traits import course, flanks, waves
-from afmd.inference.traits.values import Image, Values, log, outline, sampled, tidy
+from afmd.inference.traits.values import Image, Values, log, medians, outline, quantiles, sampled, tidy
 
 RECIPE: Final = 1
 """Counts up with every change of meaning; a head names the recipe that it was trained on."""
@@ -35,7 +35,7 @@ def traits(heights: NDArray[np.float32], native: planes.Plane) -> NDArray[np.flo
     if min(heights.shape) < FEWEST_PX:
         return np.zeros(COUNT, np.float32)
     aligned = native[planes.ALIGNED]
-    within = np.percentile(np.sinh(sampled(aligned)), _OUTLIERS).astype(np.float32)
+    within = quantiles(np.sinh(sampled(aligned)), _OUTLIERS).astype(np.float32)
     window = tuple(_middle(side, SIDE) for side in aligned.shape)
     inner = np.clip(np.sinh(aligned[window]), *within)
     strip = np.clip(np.sinh(aligned[:, _middle(aligned.shape[1], STRIP_COLUMNS)]), *within)
@@ -66,7 +66,8 @@ def _crowded(heights: Image) -> Values:
     steps = np.abs(np.diff(_some_lines(heights), axis=1))
     shares = [(steps < 1e-6 * relief).mean()]
     for share in (1e-3, 1e-2):
-        shares += [(heights >= high - share * relief).mean(), (heights <= low + share * relief).mean()]
+        ends = heights >= high - share * relief, heights <= low + share * relief
+        shares += [np.count_nonzero(end) / end.size for end in ends]
     return np.asarray(log(shares, floor=1e-5))
 
 
@@ -85,7 +86,7 @@ def _passes(native: planes.Plane) -> Values:
     lines = size.mean(axis=1)
     mean = float(lines.mean()) + 1e-3
     agreeing = [_correlation(few, along), _correlation(few, np.abs(along))]
-    shares = [log(lines.max() / mean, floor=1e-3), log(np.median(lines) / mean, floor=1e-3), (np.abs(few) > 2).mean()]
+    shares = [log(lines.max() / mean, floor=1e-3), log(medians(lines) / mean, floor=1e-3), (np.abs(few) > 2).mean()]
     return np.concatenate([[1.0], outline(difference), [log(mean)], agreeing, shares])
 
 

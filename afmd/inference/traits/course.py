@@ -4,7 +4,6 @@ A tip that changed, or carries something for a while, makes lines of another kin
 creeps makes the first lines tilt and slide: a decay.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.inference import planes
-from afmd.inference.traits.values import Image, Values, log, sampled, spread
+from afmd.inference.traits.values import Image, Values, log, medians, quantiles, sampled, spread
 
 DECAYS: Final = (0.02, 0.05, 0.1, 0.2)
 """In parts of the frame."""
@@ -30,12 +29,12 @@ def breaks(native: planes.Plane, strip: Image) -> Values:
 def drift(strip: Image) -> Values:
     """Return how well slope, slide, its sum and bend of the lines decay from either end of the frame, (32,)."""
     at = np.linspace(-1, 1, strip.shape[1], dtype=np.float32)
-    heads = np.clip(strip, *np.percentile(sampled(strip), (2, 98)))
+    heads = np.clip(strip, *quantiles(sampled(strip), (2, 98)).astype(np.float32))
     slope = (heads * at).mean(axis=1) / np.square(at).mean()
     bend = (heads * (np.square(at) - np.float32(1 / 3))).mean(axis=1)
     slide = _slides(strip)
-    found = [_decays(line.astype(np.float64)) for line in (slope, slide, np.cumsum(slide), bend)]
-    return np.concatenate(found)
+    lines = np.array([slope, slide, np.cumsum(slide), bend], np.float64)
+    return _decays(lines).ravel()
 
 
 def _lines(native: planes.Plane, strip: Image) -> list[Values]:
@@ -50,14 +49,14 @@ def _lines(native: planes.Plane, strip: Image) -> list[Values]:
         bent.mean(axis=1), (bent * bent * bent).mean(axis=1), np.abs(wide).mean(axis=1), wide.mean(axis=1),
         np.abs(native[planes.PASS_DIFFERENCE]).mean(axis=1),
         np.log1p(np.maximum(native[planes.ROW_NOISE, :, 0], -0.9) + 1), flat.std(axis=1),
-        np.percentile(flat[:, ::4], 95, axis=1),
+        quantiles(flat[:, ::4], (95,))[:, 0],
     )  # fmt: skip
     return [np.asarray(line, np.float64) for line in lines]
 
 
 def _strays(line: Values) -> list[float]:
     """Return height and range of the cumulative sum, and the sharpest step over half a sixteenth of the frame, (4,)."""
-    line = np.clip(line, *np.percentile(line, (1, 99)))
+    line = np.clip(line, *quantiles(line, (1, 99)))
     line = line - line.mean()
     noise = float(np.diff(line).std()) / np.sqrt(2) + 0.1 * float(line.std()) + 1e-12
     summed = np.cumsum(line) / (noise * np.sqrt(len(line)))
@@ -67,7 +66,7 @@ def _strays(line: Values) -> list[float]:
     step = np.abs(after - before) / (half * noise) * np.sqrt(half / 2)
     return [
         float(np.arcsinh(np.abs(summed).max())), float(np.arcsinh(np.ptp(summed))), float(np.arcsinh(step.max())),
-        float(np.log((step.max() + 0.1) / (np.median(step) + 0.1))),
+        float(np.log((step.max() + 0.1) / (medians(step) + 0.1))),
     ]  # fmt: skip
 
 
@@ -75,7 +74,7 @@ def _slides(strip: Image) -> Values:
     """Return how far each line is displaced sideways to the one before, px (Lucas and Kanade 1981), (rows,)."""
     smooth = cv2.GaussianBlur(strip, (0, 0), 1.5)
     along, down = np.gradient(smooth, axis=1)[:-1], np.diff(smooth, axis=0)
-    down = down - np.median(down[:, ::4], axis=1)[:, None]
+    down = down - medians(down[:, ::4]).astype(np.float32)[:, None]
     counts = (np.abs(down) < 4 * spread(down)) & (np.abs(along) < 12 * spread(along))
     square = np.square(along)
     enough = 1e-3 * float(square.mean()) * strip.shape[1] + 1e-30
@@ -83,15 +82,20 @@ def _slides(strip: Image) -> Values:
     return np.append(slide, slide[-1]).astype(np.float64)
 
 
-def _decays(line: Values) -> Sequence[float]:
-    """Return how many times its own scatter a decay from the first or the last line has, for four lengths, (8,)."""
-    line = np.clip(line, *np.percentile(line, (0.5, 99.5)))
-    count = len(line)
+def _decays(lines: Values) -> Values:
+    """Return how many times its own scatter a decay from the first or the last line has, for four lengths, (…, 8).
+
+    ``lines``: (…, rows), a number of each line.
+    """
+    lowest, highest = np.moveaxis(quantiles(lines, (0.5, 99.5)), -1, 0)[..., None]
+    lines = np.clip(lines, lowest, highest)
+    count = lines.shape[-1]
     steady, decays = _bases(count)
-    rest = line - steady @ (steady.T @ line)
-    heights = decays.T @ rest
-    scatter = np.sqrt(np.maximum((rest @ rest - np.square(heights)) / count, 1e-20))
-    return list(np.abs(heights) / scatter / np.sqrt(count))
+    rest = lines - (lines @ steady) @ steady.T
+    heights = rest @ decays
+    whole = np.square(rest).sum(axis=-1, keepdims=True)
+    scatter = np.sqrt(np.maximum((whole - np.square(heights)) / count, 1e-20))
+    return np.asarray(np.abs(heights) / scatter / np.sqrt(count))
 
 
 def _bases(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

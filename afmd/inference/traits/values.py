@@ -1,5 +1,6 @@
 """How many numbers become few. Rule: robust, without a unit, at a cost that does not grow with the frame."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -20,19 +21,38 @@ _FLOOR = 1e-6
 
 def sampled(values: NDArray[Any]) -> NDArray[Any]:
     """Return at most 4096 of the values, by an odd stride, so that no column is met again and again: (samples,)."""
-    flat = values.reshape(-1)
-    return flat[:: max(1, -(-flat.size // _SAMPLES)) | 1]
+    return values.reshape(-1)[:: stride(values.size)]
+
+
+def stride(count: int) -> int:
+    """Return the odd stride of `sampled`."""
+    return max(1, -(-count // _SAMPLES)) | 1
+
+
+def quantiles(values: NDArray[Any], percents: Sequence[float]) -> Values:
+    """Return percentiles of each row, (…, percents), linear between ranks; rows are sorted, which is vectorised."""
+    ranked = np.sort(values, axis=-1)
+    place = np.asarray(percents) / 100 * (ranked.shape[-1] - 1)
+    below = place.astype(np.intp)
+    low = ranked[..., below].astype(np.float64)
+    high = ranked[..., np.minimum(below + 1, ranked.shape[-1] - 1)]
+    return np.asarray(low + (place - below) * (high - low))
+
+
+def medians(values: NDArray[Any]) -> Values:
+    """Return the median of each row, (…,)."""
+    return np.asarray(quantiles(values, (50,))[..., 0])
 
 
 def spread(values: NDArray[Any]) -> float:
     """Return 1.4826 MAD of a sample; never 0."""
     sample = sampled(values)
-    return float(planes.MAD_TO_SIGMA * np.median(np.abs(sample - np.median(sample)))) or TINY
+    return float(planes.MAD_TO_SIGMA * medians(np.abs(sample - medians(sample)))) or TINY
 
 
 def outline(values: NDArray[Any]) -> Values:
     """Return the shape of a distribution, (14,): ten quantiles in half-widths from the median, four ratios of tails."""
-    q = np.percentile(sampled(values), _PERCENTILES).astype(np.float64)
+    q = quantiles(sampled(values), _PERCENTILES)
     half = max(float(q[_UPPER] - q[_LOWER]), 1e-3 * float(q[-1] - q[0]), TINY)
     q = (q - q[_MIDDLE]) / half
     tails = (ratio(q[10], -q[0]), ratio(q[8], -q[2]), ratio(-q[0], -q[2]), ratio(q[10], q[8]))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.inference import planes
-from afmd.inference.traits.values import Image, Values, log
+from afmd.inference.traits.values import Image, Values, log, medians
 
 SIDE: Final = 128
 """Pixels to which the frame is shrunk: waves of up to 60 periods are looked for."""
@@ -42,7 +42,7 @@ def along_lines(image: Image) -> Values:
     lines = image[:: max(1, len(image) // _LINES), :cols]
     power = np.abs(np.fft.rfft((lines - lines.mean(axis=1, keepdims=True)) * np.hanning(cols), axis=1)) ** 2
     found: list[float] = []
-    for spectrum in (log(np.median(power, axis=0), floor=1e-20), log(power.mean(axis=0), floor=1e-20)):
+    for spectrum in (log(medians(power.T), floor=1e-20), log(power.mean(axis=0), floor=1e-20)):
         count = len(spectrum)
         edges = (max(1, count // 32), count // 8, count // 4, count // 2, count)
         over = spectrum - _smooth(spectrum)
@@ -55,10 +55,8 @@ def along_lines(image: Image) -> Values:
 def down_lines(native: planes.Plane) -> Values:
     """Return the peak of the lines' own heights, steps and pass differences along the slow axis, (9,)."""
     lines = (
-        np.median(native[planes.RELIEF], axis=1),
-        native[planes.ROW_STEP, :, 0],
-        np.median(native[planes.PASS_DIFFERENCE], axis=1),
-    )
+        medians(native[planes.RELIEF]), native[planes.ROW_STEP, :, 0], medians(native[planes.PASS_DIFFERENCE]),
+    )  # fmt: skip
     return np.concatenate([_peak_of(line.astype(np.float64)) for line in lines])
 
 
@@ -69,9 +67,10 @@ def _peaks(plane: Image) -> Values:
     power = np.square(np.abs(np.fft.rfft2(small)))
     logarithm = np.log(power + _TINY_SHARE * power.max() + 1e-30)
     rings, regions, inside = _geometry()
-    rise = logarithm - np.array([np.median(logarithm[ring]) for ring in rings])[_ring_of()]
+    flat = logarithm.reshape(-1)
+    rise = logarithm - np.array([medians(flat[ring]) for ring in rings])[_ring_of()]
     share = power / max(float(power[inside].sum()), 1e-30)
-    highest = [float(rise[region].max()) for region in regions]
+    highest = [float(rise.reshape(-1)[region].max()) for region in regions]
     return np.array([*highest, *_facts(rise, rise, share), *_facts(share, rise, share)])
 
 
@@ -99,7 +98,7 @@ def _peak_of(line: Values) -> list[float]:
     power = power[1 : max(len(rest) // 4, 4)]
     logarithm = np.log(power + _TINY_SHARE * power.sum() + 1e-30)
     return [
-        float(logarithm[1:].max() - np.median(logarithm)), float(power.max() / max(power.sum(), 1e-30)),
+        float(logarithm[1:].max() - medians(logarithm)), float(power.max() / max(power.sum(), 1e-30)),
         float(np.log1p(np.argmax(power))),
     ]  # fmt: skip
 
@@ -140,12 +139,12 @@ def _ring_of() -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=1)
-def _geometry() -> tuple[list[NDArray[np.bool_]], list[NDArray[np.bool_]], NDArray[np.bool_]]:
-    """Return masks (128, 65): of each ring, of each band and direction, and of all wavenumbers that are looked at."""
+def _geometry() -> tuple[list[NDArray[np.intp]], list[NDArray[np.intp]], NDArray[np.bool_]]:
+    """Return the flat places of each ring, those of each band and direction, and a mask (128, 65) of all looked at."""
     wave, angle, ring = _wavenumber(), _direction(), _ring_of()
-    rings = [ring == number for number in range(int(ring.max()) + 1)]
+    rings = [np.flatnonzero(ring == number) for number in range(int(ring.max()) + 1)]
     regions = [
-        (wave >= low) & (wave < high) & (angle >= first) & (angle < last)
+        np.flatnonzero((wave >= low) & (wave < high) & (angle >= first) & (angle < last))
         for low, high in pairwise(_BANDS)
         for first, last in _DIRECTIONS
     ]
