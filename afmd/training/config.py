@@ -70,7 +70,7 @@ class TipNet(_Table):
     kind: Literal["conditioned", "published-mse", "published-mae"] = "conditioned"
     widths: tuple[Count, ...] = (32, 40, 48, 48)
     crop: Count = 128
-    pairs: Literal["training", "spoilt", "paper_b"] = "training"
+    pairs: Literal["training", "paper_b"] = "training"
     low: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the errors at the feet of features, beside those of all heights."""
     rough: Annotated[float, Field(ge=0)] = 0.0

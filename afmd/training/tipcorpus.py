@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 import afmd.twin.pairs
 from afmd.science.tip import planes
 from afmd.training.corpus import FIRST_SEED, Part, make_each, replace
-from afmd.twin.pairs import PAPER_B, SPOILT, TRAINING, Pair, PairRecipe, pair
+from afmd.twin.pairs import PAPER_B, TRAINING, Pair, PairRecipe, pair
 
-RECIPES: dict[str, PairRecipe] = {"training": TRAINING, "spoilt": SPOILT, "paper_b": PAPER_B}
+RECIPES: dict[str, PairRecipe] = {"training": TRAINING, "paper_b": PAPER_B}
 VARYING = (planes.HEIGHT, planes.GAP, planes.ROBUST, planes.SLOPE, planes.TOUCHES, planes.MASKED)
 DEPTH, GROUND = len(VARYING), len(VARYING) + 1
 """Rows of ``Prepared.stack`` after the planes: how far the surface lies under its bound, and the ground, in units."""

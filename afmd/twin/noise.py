@@ -1,6 +1,6 @@
 """Noise of a good scan. Rule: it is made in time order, trace then retrace, line after line, as it is recorded.
 
-White detector noise, 1/f^α noise of the whole chain, a weak mains hum, and building vibration.
+White detector noise, 1/f^α noise of the whole chain, a weak mains hum, building vibration, and an unsteady contact.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,8 @@ def scan_noise(draw: Draw, shape: tuple[int, int], *, sigma_nm: float, line_s: f
     pink = _flicker(draw, rows * 2 * cols) * flicker
     hum = _hum(draw, rows, 2 * cols, step_s=line_s / (2 * cols)) * sigma_nm * draw.log("hum_over_white", 0.01, 0.25)
     loop = draw.rng.standard_normal((2, rows, cols), dtype=np.float32) * (sigma_nm * np.sqrt(split))
-    sensor = split_passes(white + pink.reshape(rows, 2 * cols) + hum)
+    unsteady = _unsteady(draw, rows * 2 * cols, line=2 * cols) * 0.6 * max(3 * sigma_nm, 0.4 * most_nm)
+    sensor = split_passes(white + (pink + unsteady).reshape(rows, 2 * cols) + hum)
     return Noise(sensor=sensor, loop=loop.astype(np.float64), sigma_nm=sigma_nm)
 
 
@@ -57,6 +58,18 @@ def _flicker(draw: Draw, count: int) -> NDArray[np.float32]:
     shape = np.maximum(frequency, 1e-5) ** np.float32(-draw.uniform("flicker_exponent", 0.7, 1.5) / 2)
     series = fft.irfft(fft.rfft(draw.rng.standard_normal(fast, dtype=np.float32)) * shape, n=fast)[:count]
     return np.asarray(series / series.std(), dtype=np.float32)
+
+
+def _unsteady(draw: Draw, count: int, *, line: int) -> NDArray[np.float32]:
+    """Faint streaks of good scans: stretches of up to half a line that lie up to 1 higher or lower, in either pass."""
+    events = draw.rng.poisson(draw.log("unsteady_per_line", 0.003, 2.0) * count / line)
+    start = draw.rng.integers(0, count, events)
+    length = (line * draw.log("unsteady_length", 0.01, 0.25) * draw.rng.uniform(0.2, 2.0, events)).astype(np.int64)
+    height = (
+        draw.log("unsteady_height", 0.05, 1.0) * draw.rng.uniform(0.2, 1.0, events) * draw.rng.choice([-1, 1], events)
+    )
+    steps = np.bincount(start, height, count) - np.bincount(np.minimum(start + length, count - 1), height, count)
+    return np.asarray(np.clip(np.cumsum(steps), -1, 1), dtype=np.float32)
 
 
 def _hum(draw: Draw, rows: int, steps: int, *, step_s: float) -> NDArray[np.float32]:

@@ -32,13 +32,14 @@ def scanner_field(draw: Draw, shape: tuple[int, int], *, relief_nm: float, noise
     smooth = _tilt(draw, down, across, relief_nm=relief_nm, frame_nm=frame_nm)
     smooth = smooth + _bow(draw, down, across, relief_nm=relief_nm, frame_nm=frame_nm)
     lines = _drift(draw, rows, relief_nm=relief_nm) + _offsets(draw, rows, relief_nm=relief_nm, noise_nm=noise_nm)
-    slopes = draw.log("line_slope_share", 1e-4, 0.02) * relief_nm * draw.rng.standard_normal((rows, 1)) * across
-    trace = smooth + lines[:, None] + slopes
+    slopes = draw.log("line_slope_share", 1e-4, 0.02) * relief_nm * _alike(draw, "slopes_apart", rows)
+    passes = smooth + lines[..., None] + slopes[..., None] * across
     turn = _turnaround(draw, cols, relief_nm=relief_nm)
     between = draw.log("retrace_offset_share", 1e-3, 0.1) * relief_nm * draw.rng.choice([-1.0, 1.0])
     sag = 4 * between * draw.rng.normal() * (across**2 - 0.25)
     jitter = draw.log("jitter_px", 0.01, 0.25) * draw.rng.standard_normal((2, rows))
-    return Field(np.stack([trace + turn, trace + between + sag + turn[::-1]]), _hysteresis(draw, cols), jitter)
+    background = passes + np.stack([turn + 0 * across, turn[::-1] + between + sag])
+    return Field(background, _hysteresis(draw, cols), jitter)
 
 
 def _tilt(draw: Draw, down: Heights, across: Heights, *, relief_nm: float, frame_nm: float) -> Heights:
@@ -75,9 +76,9 @@ def _drift(draw: Draw, rows: int, *, relief_nm: float) -> NDArray[np.float64]:
 
 
 def _offsets(draw: Draw, rows: int, *, relief_nm: float, noise_nm: float) -> NDArray[np.float64]:
-    """What each line starts with: white, with a few heavier steps that stay (as after a small slip)."""
+    """What each line starts with in each pass, (2, rows): white, with a few heavier steps that stay (a small slip)."""
     spread = min(draw.log("line_offset_over_noise", 0.02, 6.0) * noise_nm, 0.06 * relief_nm)
-    white = spread * draw.rng.standard_t(4, rows)
+    white = spread * _alike(draw, "offsets_apart", rows, freedom=4)
     slips = (draw.rng.random(rows) < draw.log("slips_per_line", 1e-4, 0.02)) * draw.rng.standard_normal(rows)
     return np.asarray(white + draw.log("slip_share", 1e-3, 0.05) * relief_nm * np.cumsum(slips))
 
@@ -88,8 +89,16 @@ def _hysteresis(draw: Draw, cols: int) -> NDArray[np.float64]:
     Some controllers start the passes apart as well: real ones lie up to 14 pixels of 256 beside each other.
     """
     most = draw.log("hysteresis_share", 1e-4, 0.03) * cols
+    skew = draw.uniform("hysteresis_skew", -0.7, 0.7)
     constant = draw.uniform("retrace_shift_px", -1.0, 1.0)
     if draw.chance("retrace_starts_apart", 0.35):
         constant += draw.log("retrace_apart_share", 0.004, 0.055) * cols * draw.rng.choice([-1.0, 1.0])
     across = np.linspace(-1, 1, cols)
-    return np.asarray(constant + most * (1 - across**2))
+    return np.asarray(constant + most * (1 - across**2) * (1 + skew * across))
+
+
+def _alike(draw: Draw, name: str, rows: int, *, freedom: float = 1e3) -> NDArray[np.float64]:
+    """A number for each line of each pass, (2, rows): by a drawn share of the line, or of the pass alone."""
+    apart = draw.uniform(name, 0.0, 1.0)
+    of_line, of_pass = draw.rng.standard_t(freedom, rows), draw.rng.standard_t(freedom, (2, rows))
+    return np.asarray(np.sqrt(1 - apart) * of_line + np.sqrt(apart) * of_pass)

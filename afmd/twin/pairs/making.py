@@ -92,7 +92,7 @@ def _radius_nm(draw: Draw) -> float:
     """Return a radius that is often about ten, and often as large as the published bodies, where least is touched."""
     if draw.chance("about_ten", 0.35):
         return draw.uniform("radius_nm", 9, 11)
-    if draw.chance("blunt", 0.3):
+    if draw.chance("blunt", 0.4):
         return draw.uniform("radius_nm", 12, 18)
     return draw.log("radius_nm", 3, 18)
 

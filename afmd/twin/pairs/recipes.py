@@ -1,7 +1,7 @@
 """Which pairs are drawn. Rule: a recipe is frozen; two people with one recipe and one seed hold one pair."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from afmd.domain.tip import Tip
@@ -50,10 +50,8 @@ def paper_b(
 
 
 PAPER_B = PairRecipe(kinds=MappingProxyType(dict.fromkeys(PAPER_KINDS, 1.0)), tip=PUBLISHED_TIP)
-_WEIGHTS = {"domes": 3.0, "cuboids": 2.0, "prisms": 1.5, "cylinders": 1.5, "misc": 4.0, "fractal": 3.5}
+_WEIGHTS = {"domes": 3.0, "cuboids": 2.0, "prisms": 1.5, "cylinders": 1.5, "misc": 5.0, "fractal": 3.5}
 TRAINING = PairRecipe(
     kinds=MappingProxyType({kind: _WEIGHTS.get(kind, 1.0) for kind in KINDS}), shape=(144, 144), pixel_nm=(0.3, 5.0),
-    clean=0.45, lines=0.25, edges=0.3, tails=0.07, published=0.7, finer=0.3, uneven=0.2,
+    clean=0.45, lines=0.3, edges=0.4, tails=0.07, published=0.7, finer=0.3, uneven=0.2,
 )  # fmt: skip
-SPOILT = replace(TRAINING, lines=0.5, edges=0.5, tails=0.1, published=0.8)
-"""As `TRAINING`, three in four with faults."""
