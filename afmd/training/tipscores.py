@@ -29,8 +29,8 @@ class Particles:
 
 
 def particles(surface: Heights, *, margin_px: int) -> Particles:
-    """Find the particles of a true surface on flat ground of height 0."""
-    labels, count = ndimage.label(surface > 1e-3)
+    """Find the particles of a true surface on flat ground of height 0; pixels that meet at a corner belong together."""
+    labels, count = ndimage.label(surface > 1e-3, structure=np.ones((3, 3)))
     nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
     cells = labels[tuple(nearest)]
     index = np.arange(1, count + 1)

@@ -150,3 +150,25 @@ def test_passes_that_lie_apart_are_registered_before_they_are_compared(shift):
     found = planes.registered(retrace, trace)
 
     np.testing.assert_array_equal(found[:, 20:-20], trace[:, 20:-20])
+
+
+def test_passes_that_lie_further_apart_at_the_ends_of_a_line_are_registered_too():
+    heights = surface(cols=300)
+    across = np.linspace(-1, 1, 240)
+    at = np.arange(240) + 30 + 6 * across**2 - 2
+    retrace = np.stack([np.interp(at, np.arange(300), line) for line in heights]).astype(np.float32)
+    trace = heights[:, 30:270]
+
+    left = np.abs(planes.registered(retrace, trace) - trace)[:, 20:-20].mean()
+
+    by_one_shift = [np.abs(np.roll(retrace, shift, axis=1) - trace)[:, 20:-20].mean() for shift in range(-9, 10)]
+    assert left < 0.5 * min(by_one_shift)
+
+
+def test_lines_that_lie_higher_in_one_pass_are_no_difference_of_the_passes():
+    heights = surface()
+    raised = heights + np.linspace(-1, 1, len(heights), dtype=np.float32)[:, None] ** 3
+
+    difference = planes.segmenter_planes(raised, heights)[planes.PASS_DIFFERENCE]
+
+    assert np.abs(np.median(difference, axis=1)).max() < 1e-3
