@@ -72,7 +72,7 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
     return Quality(
         before=roughness(raw, pixel_nm=pixel_nm, tilt=before_tilt),
         after=after,
-        sigma_bg_nm=float(flattened[ground].std(dtype=np.float64)),
+        sigma_bg_nm=float(cv2.meanStdDev(flattened, mask=ground.view(np.uint8))[1][0, 0]),
         rmse_line_nm=line_residual_nm(flattened, ground=ground),
         mean_gradient=mean_gradient(flattened, ground=ground),
         tilt_removed=float(1 - rest / steep) if steep > 0 else 0.0,
