@@ -55,8 +55,10 @@ def restore(
             other_pass=scan.retrace,
         )  # fmt: skip
     with watch("smooth"):
-        restored = smooth.inside(filled.heights, touched, sigma=params.sigma)
-        sigma = np.hypot(filled.sigma, restored - filled.heights)
+        restored, sigma = filled.heights, filled.sigma
+        if params.sigma:
+            restored = smooth.inside(filled.heights, touched, sigma=params.sigma)
+            sigma = np.hypot(filled.sigma, restored - filled.heights)
     with watch("quality"):
         figures = quality.assess(
             scan.heights, flattened, restored, mask=seen.mask, touched=touched, sigma=sigma,

@@ -44,7 +44,7 @@ def confidence(
     relief = float(np.subtract(*np.percentile(few, RELIEF_PARTS[::-1])))
     if relief <= 0:
         return 1.0
-    fill = float(np.sqrt(np.square(sigma, dtype=np.float64).mean())) / relief
+    fill = float(np.linalg.norm(sigma)) / math.sqrt(sigma.size) / relief
     passes = OF_PASSES * (pass_rms_nm or 0.0) / relief
     error = math.hypot(_levelling(_few(raw), few, relief), fill, passes, OF_TOUCHED * touched_share)
     sure = 0.5 * (1 + math.erf(math.log10(NEAR / error) / (SPREAD * math.sqrt(2))))

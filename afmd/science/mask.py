@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from afmd.domain.params import Params
-from afmd.science.robust import mad_sigma
+from afmd.science.robust import mad_sigma, median
 
 Mask = NDArray[np.bool_]
 Heights = NDArray[np.float32]
@@ -61,12 +61,14 @@ def spikes(heights: Heights, *, win: int, lam: float) -> Mask:
     if lam == 0 or min(heights.shape) < 2:
         return np.zeros(heights.shape, dtype=bool)
     apart = np.abs(heights - local_median(heights, win))
-    frame = float(np.median(apart))
-    if frame == 0:
+    frame = median(apart)
+    far = np.float32(1.4826 * lam)
+    found = apart > far * np.float32(frame)
+    if frame == 0 or not found.any():
         return np.zeros(heights.shape, dtype=bool)
-    limit = np.maximum(local_median(apart, win), np.float32(frame))
-    limit *= np.float32(1.4826 * lam)
-    return np.asarray(apart > limit)
+    limit = local_median(apart, win)
+    limit *= far
+    return np.asarray(found & (apart > limit))
 
 
 def local_median(heights: Heights, win: int) -> Heights:
@@ -94,6 +96,8 @@ def by_area(mask: Mask, *, low: int, high: int) -> tuple[Mask, Labels]:
 
 def stripes(labels: Labels, *, ar: float) -> tuple[Mask, Mask]:
     """Return the regions at least ``ar`` times wider than high, and those higher than wide (paper A, equation 3)."""
+    if not labels.any():
+        return np.zeros(labels.shape, dtype=bool), np.zeros(labels.shape, dtype=bool)
     high, wide = _boxes(labels)
     kind = np.where(wide >= ar * high, 1, np.where(high >= ar * wide, 2, 0)).astype(np.int8)
     kind[0] = 0
@@ -103,11 +107,11 @@ def stripes(labels: Labels, *, ar: float) -> tuple[Mask, Mask]:
 
 def _boxes(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return height and width in px of each label's bounding box, 1 for a label that does not occur."""
-    rows, cols = np.nonzero(labels)
-    number = labels[rows, cols]
+    at = np.flatnonzero(labels)
+    number = labels.reshape(-1)[at]
     sides = []
-    for place in (rows, cols):
-        low = np.full(int(labels.max(initial=0)) + 1, np.iinfo(np.int64).max)
+    for place in np.divmod(at, labels.shape[1]):
+        low = np.full(int(number.max(initial=0)) + 1, np.iinfo(np.int64).max)
         high = np.full_like(low, -1)
         np.minimum.at(low, number, place)
         np.maximum.at(high, number, place)

@@ -72,7 +72,7 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
     return Quality(
         before=roughness(raw, pixel_nm=pixel_nm, tilt=before_tilt),
         after=after,
-        sigma_bg_nm=float(flattened[ground].std(dtype=np.float64)),
+        sigma_bg_nm=float(cv2.meanStdDev(flattened, mask=ground.view(np.uint8))[1][0, 0]),
         rmse_line_nm=line_residual_nm(flattened, ground=ground),
         mean_gradient=mean_gradient(flattened, ground=ground),
         tilt_removed=float(1 - rest / steep) if steep > 0 else 0.0,
@@ -96,16 +96,15 @@ def _ground(mask: Mask) -> Mask:
 
 def flatness(heights: Heights, *, ground: Mask) -> float:
     """Return 1 − (variance of the rows' and of the columns' mean ground height) / variance of the ground, in [0, 1]."""
-    vote = ground.astype(np.float32)
-    held = np.asarray(heights, dtype=np.float32) * vote
-    count = float(vote.sum())
-    mean = float(held.sum(dtype=np.float64)) / count
-    whole = float(np.square(held, dtype=np.float64).sum()) / count - mean**2
+    held = np.asarray(heights, dtype=np.float32) * ground
+    shares = [np.count_nonzero(ground, axis=axis) for axis in (0, 1)]
+    sums = [cv2.reduce(held, axis, cv2.REDUCE_SUM, dtype=cv2.CV_64F).ravel() for axis in (0, 1)]
+    count = int(shares[0].sum())
+    mean = float(sums[0].sum()) / count
+    whole = cv2.norm(held, cv2.NORM_L2SQR) / count - mean**2
     lines = 0.0
-    for axis in (0, 1):
-        share = vote.sum(axis=axis, dtype=np.float64)
-        own = held.sum(axis=axis, dtype=np.float64) / np.maximum(share, 1)
-        lines += float((share * (own - mean) ** 2).sum()) / count
+    for share, own in zip(shares, sums, strict=True):
+        lines += float((share * (own / np.maximum(share, 1) - mean) ** 2).sum()) / count
     return float(np.clip(1 - lines / whole, 0, 1)) if whole > 0 else 1.0
 
 
@@ -124,7 +123,8 @@ def worst_fill_nm(touched: Mask, *, pixel_nm: Pitch) -> float:
 
 
 def _tilt(heights: Heights, ground: Mask, pixel_nm: Pitch) -> tuple[float, float]:
-    return plane_slopes(Ground(np.asarray(heights, dtype=np.float32), ground, None, pixel_nm))
+    own = np.asarray(heights, dtype=np.float32)
+    return plane_slopes(Ground(own, None if ground.all() else ground, None, pixel_nm))
 
 
 def _pass_agreement(

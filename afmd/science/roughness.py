@@ -38,18 +38,22 @@ def line_residual_nm(heights: Heights, *, ground: Mask) -> float:
     """Return paper A's RMSE_line: rms over ``ground`` (True = counts) of each row about its own straight line, nm."""
     square, count = 0.0, 0
     x = np.linspace(-1, 1, heights.shape[1])
+    powers = np.stack([np.ones_like(x), x, x**2], axis=1)
     for strip in _strips(heights.shape):
         rows = strip.rows(own=True)
         vote = ground[rows].astype(np.float64)
         z = heights[rows] * vote
-        n = np.maximum(vote.sum(axis=1), 1)
-        mean_x, mean_z = vote @ x / n, z.sum(axis=1) / n
-        spread = np.maximum(vote @ x**2 - n * mean_x**2, 0)
-        lean = z @ x - n * mean_x * mean_z
+        votes, sum_x, sum_xx = (vote @ powers).T
+        n = np.maximum(votes, 1)
+        sum_z, sum_xz = (z @ powers[:, :2]).T
+        spread = np.maximum(sum_xx - sum_x**2 / n, 0)
+        lean = sum_xz - sum_x * sum_z / n
         slope = np.divide(lean, spread, out=np.zeros_like(lean), where=spread > 1e-12 * n)
-        rest = (heights[rows] - (mean_z - slope * mean_x)[:, None] - slope[:, None] * x) * vote
-        square += float(np.einsum("ij,ij->", rest, rest))
-        count += int(vote.sum())
+        z -= ((sum_z - slope * sum_x) / n)[:, None]
+        z -= np.multiply.outer(slope, x)
+        z *= vote
+        square += float(np.vdot(z, z))
+        count += int(votes.sum())
     return float(np.sqrt(square / max(count, 1)))
 
 
@@ -61,9 +65,10 @@ def mean_gradient(heights: Heights, *, ground: Mask) -> float:
         down, across = _facet_slopes(heights[rows], (1.0, 1.0))
         t = ground[rows]
         whole = t[1:, 1:] & t[1:, :-1] & t[:-1, 1:] & t[:-1, :-1]
-        steepness = np.hypot(down, across)
-        sums[0] += steepness.sum(dtype=np.float64, where=whole), np.count_nonzero(whole)
-        sums[1] += steepness.sum(dtype=np.float64), whole.size
+        steepness = np.sqrt(down * down + across * across)
+        sums[1] += float(steepness.sum()), whole.size
+        steepness *= whole
+        sums[0] += float(steepness.sum()), np.count_nonzero(whole)
     total, count = sums[0] if sums[0, 1] else sums[1]
     return float(total / max(count, 1))
 
@@ -95,16 +100,19 @@ class _Totals:
 
     def add_heights(self, z: Heights) -> None:
         self.pixels += z.size
-        self.absolute += float(np.abs(z).sum(dtype=np.float64))
-        self.square += float((z * z).sum(dtype=np.float64))
+        self.absolute += float(np.abs(z).sum())
+        self.square += float((z * z).sum())
         self.low, self.high = min(self.low, float(z.min())), max(self.high, float(z.max()))
 
     def add_facets(self, z: Heights, pixel_nm: Pitch) -> None:
         down, across = _facet_slopes(z, pixel_nm)
         steepness = down * down + across * across
         self.facets += steepness.size
-        self.steepness += float(steepness.sum(dtype=np.float64))
-        self.excess += float((steepness / (np.sqrt(1 + steepness) + 1)).sum(dtype=np.float64))
+        self.steepness += float(steepness.sum())
+        rise = steepness + 1
+        np.sqrt(rise, out=rise)
+        rise += 1
+        self.excess += float(np.divide(steepness, rise, out=rise).sum())
 
     def roughness(self) -> Roughness:
         return Roughness(
@@ -133,6 +141,8 @@ def _planed(heights: Heights, strip: _Strip, tilt: Slopes, pixel_nm: Pitch) -> H
 
 def _facet_slopes(heights: Heights, pixel_nm: Pitch) -> tuple[Heights, Heights]:
     """Return the slopes (down, across) of every 2 × 2 pixels, nm per nm."""
-    down = (heights[1:] - heights[:-1]) / np.float32(pixel_nm[0])
-    across = (heights[:, 1:] - heights[:, :-1]) / np.float32(pixel_nm[1])
-    return (down[:, 1:] + down[:, :-1]) / 2, (across[1:] + across[:-1]) / 2
+    down, across = heights[1:] - heights[:-1], heights[:, 1:] - heights[:, :-1]
+    down, across = down[:, 1:] + down[:, :-1], across[1:] + across[:-1]
+    down *= np.float32(0.5 / pixel_nm[0])
+    across *= np.float32(0.5 / pixel_nm[1])
+    return down, across

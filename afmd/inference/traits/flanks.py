@@ -53,7 +53,8 @@ def _mirrored(at: NDArray[np.intp], count: int) -> list[NDArray[np.intp]]:
 
 def _bent(image: Image, around: NDArray[np.intp], *, scale: int) -> Values:
     """Return the outline of the curvature at one scale, its size and direction; at two scales the slopes' too."""
-    curvature, along, down, steep_along, steep_down = derivatives(cv2.GaussianBlur(image, (0, 0), scale), around)
+    smooth = np.asarray(cv2.GaussianBlur(image, (0, 0), scale), np.float32)
+    curvature, along, down, steep_along, steep_down = derivatives(smooth, around)
     sizes = log([spread(curvature), spread(along), spread(down)])
     found: list[Values] = [outline(curvature), np.array([sizes[0], sizes[1] - sizes[2]])]
     if scale in _WITH_SLOPES:
