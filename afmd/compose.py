@@ -1,5 +1,6 @@
 """The only file that names every concrete class. Rule: here parts are made and joined, and nothing else happens."""
 
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -252,7 +253,7 @@ class _Assembly:
 
         return Sweeper(
             self.ledger, offer=workers.offer, waiting=lambda: workers.queue, clock=self.clock,
-            settings=self.own.workers, also=Housekeeping(status, workers),
+            settings=self.own.workers, also=Housekeeping(status, workers, rest=_rest_networks),
         )  # fmt: skip
 
     def _status(self, workers: "Workers", intake: "Intake") -> "StatusBoard":
@@ -330,6 +331,13 @@ def _network_deconvolver(models: settings.Models) -> TipNetwork:
     from afmd.science.tip.planes import RECIPE, tip_view
 
     return network_deconvolver(models.weights, look=tip_view, recipe=RECIPE, threads=models.threads)
+
+
+def _rest_networks() -> None:
+    """Let the networks give memory back, where any was ever opened; asking must not load them."""
+    sessions = sys.modules.get("afmd.inference.sessions")
+    if sessions is not None:
+        sessions.rest()
 
 
 def _rules_classifier() -> Classifier:

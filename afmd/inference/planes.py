@@ -40,7 +40,8 @@ def segmenter_planes(heights: NDArray[np.float32], retrace: NDArray[np.float32] 
     *flat*: height above the ground, in widths of the ground (see `above_ground`).
     *down*: difference to the line above less its median. *scar*: difference to the median of five lines.
     *across*: difference to the pixel before. *row_noise*, *row_step*: each line's noise and offset, spread over it.
-    *pass_difference*: this pass less the other, registered, less each line's median, or zero; *pass_present*: whether there is another, 1 or 0.
+    *pass_difference*: this pass less the other, registered, less each line's median, or zero; *pass_present*: whether
+    there is another, 1 or 0.
     """
     level = less_plane(heights)
     planes = np.empty((len(NAMES), *level.shape), np.float32)
@@ -195,7 +196,7 @@ def _unlike(inner: Plane, other: Plane, *, farthest: int, starts: NDArray[np.int
 
 
 def _parabola(unlike: NDArray[np.float64], at: NDArray[np.float64], *, farthest: int) -> NDArray[np.float64]:
-    """Return constant, slope and bend, in pixels, of the displacement that costs least: coarsely, then to half a pixel."""
+    """Return constant, slope and bend, in pixels, of the cheapest displacement: coarsely, then to half a pixel."""
     best = np.zeros(3)
     for reach, step in ((np.array([farthest, 3.0, farthest]), 1.0), (np.array([1.0, 1.0, 1.0]), 0.5)):
         axes = [centre + np.arange(-most, most + step, step) for centre, most in zip(best, reach, strict=True)]

@@ -1,6 +1,7 @@
 """ONNX Runtime sessions, so configured that they stay out of the microscope's way.
 
-Rule: one thread unless asked, no spinning, no arena (it never gives memory back), one session for each file.
+Rule: one thread unless asked, no spinning, one session for each file. Its arena, without which a tenth of the time goes
+into page faults, gives memory back only when asked (`rest`).
 """
 
 import threading
@@ -14,6 +15,9 @@ from afmd.errors import ModelError
 from afmd.inference.manifest import FETCH, Model
 
 Array = NDArray[np.float32]
+
+STAMP_PX = 32
+"""Side of the smallest image that every network takes."""
 
 _sessions: dict[tuple[str, int], "Session"] = {}
 _lock = threading.Lock()
@@ -31,6 +35,7 @@ class Session:
         except Exception as e:  # ONNX Runtime's own errors have no common base
             raise ModelError(f"weights {model.file}", why=f"ONNX Runtime refuses them ({e})", mend=FETCH) from e
         self._input: str = self._runtime.get_inputs()[0].name
+        self._used = False
 
     def run(self, batch: Array) -> Array:
         """Return the first output for a batch (n, …), float32."""
@@ -38,8 +43,19 @@ class Session:
 
     def all(self, batch: Array) -> list[Array]:
         """Return every output for a batch (n, …), float32."""
+        self._used = True
         outputs: list[Array] = self._runtime.run(None, {self._input: batch})
         return outputs
+
+    def rest(self) -> None:
+        """Give back what the arena holds since the last runs; ONNX Runtime does so only at the end of a run."""
+        if not self._used:
+            return
+        self._used = False
+        shape = [side if isinstance(side, int) else STAMP_PX for side in self._runtime.get_inputs()[0].shape]
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._runtime.run(None, {self._input: np.zeros(shape, np.float32)}, options)
 
 
 def shared_session(model: Model, *, threads: int = 1) -> Session:
@@ -49,6 +65,14 @@ def shared_session(model: Model, *, threads: int = 1) -> Session:
         if key not in _sessions:
             _sessions[key] = Session(model, threads=threads)
         return _sessions[key]
+
+
+def rest() -> None:
+    """Let every session of this process give back the memory that its last runs took."""
+    with _lock:
+        resting = list(_sessions.values())
+    for session in resting:
+        session.rest()
 
 
 def runtime_version() -> str:
@@ -61,7 +85,6 @@ def _options(threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3

@@ -10,7 +10,7 @@ import pytest
 from afmd.domain.findings import Label
 from afmd.domain.scan import Scan
 from afmd.errors import ModelError
-from afmd.inference import load_manifest, network_classifier, network_segmenter, planes, weights_folder
+from afmd.inference import load_manifest, network_classifier, network_segmenter, planes, sessions, weights_folder
 from afmd.inference.manifest import MANIFEST
 from afmd.inference.sessions import shared_session
 
@@ -84,6 +84,16 @@ def test_threads_that_share_a_session_get_the_same_answer(weights):
 
     for answer in together:
         np.testing.assert_array_equal(answer, alone)
+
+
+def test_after_a_rest_a_network_says_what_it_said_before(weights):
+    network, own = network_segmenter(weights), scan(300, 400)
+    before = network.segment(own)
+
+    sessions.rest()
+    sessions.rest()
+
+    np.testing.assert_array_equal(network.segment(own).artifact, before.artifact)
 
 
 def test_one_session_serves_all_who_ask_for_the_same_weights(weights):

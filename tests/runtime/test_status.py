@@ -1,5 +1,6 @@
 """How the daemon fares, and what is done now and then."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +22,11 @@ RULES = Backend("rules", "1")
 
 
 class FakeRepairs:
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+
     def restore(self, scan_id: str, *, worker: str) -> None:
-        return None
+        self.begun.set()
 
     def finish(self, work: object, *, worker: str) -> None:
         raise NotImplementedError
@@ -78,19 +82,21 @@ def test_free_space_is_told_for_a_folder_that_is_not_there_yet(board: StatusBoar
 def test_memory_is_given_back_once_after_the_workers_came_to_rest(
     board: StatusBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[bool] = []
-    monkeypatch.setattr(housekeeping, "give_memory_back", lambda: given.append(True))
-    workers = Workers(FakeRepairs(), count=1, queue_length=4)
-    tidy = Housekeeping(board, workers)
+    given: list[str] = []
+    monkeypatch.setattr(housekeeping, "give_memory_back", lambda: given.append("heap"))
+    repairs = FakeRepairs()
+    workers = Workers(repairs, count=1, queue_length=4)
+    tidy = Housekeeping(board, workers, rest=lambda: given.append("networks"))
 
     tidy()
     assert not given
     workers.start()
     workers.offer("a")
+    assert repairs.begun.wait(30)
     assert workers.drain(limit_s=30)
     tidy()
     tidy()
-    assert len(given) == workers.done
+    assert given == ["networks", "heap"]
 
 
 def test_giving_memory_back_is_safe_at_any_time() -> None:
