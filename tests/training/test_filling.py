@@ -10,7 +10,19 @@ from afmd.science.inpaint.kriging import kriged
 from afmd.science.inpaint.numbers import unpacked
 from afmd.science.inpaint.passes import laid
 from afmd.science.inpaint.sigma import standard_deviation
-from afmd.training.filling import OFTEN, PIXELS, Spoilt, drawn, fitted, heard, holes, strange, written
+from afmd.training.filling import (
+    OFTEN,
+    PIXELS,
+    Spoilt,
+    drawn,
+    fitted,
+    heard,
+    holes,
+    picked,
+    strange,
+    widened,
+    written,
+)  # fmt: skip
 
 
 def scan(seed=0, shape=(96, 120)):
@@ -85,3 +97,28 @@ def test_a_network_of_one_pass_hears_what_a_scan_of_one_pass_tells():
 @pytest.mark.parametrize(("text", "passes"), [(coefficients.ONE_PASS, False), (coefficients.BOTH_PASSES, True)])
 def test_the_coefficients_in_use_have_the_network_s_shape(text, passes):
     assert all(np.isfinite(array).all() for array in unpacked(text, shapes(passes=passes)))
+
+
+def test_new_intervals_leave_the_heights_as_they_are(samples):
+    old = fitted(samples, steps=4, passes=False)
+
+    new = widened(samples, old, steps=4, passes=False)
+
+    for before, after in zip(old[:-2], new[:-2], strict=True):
+        np.testing.assert_array_equal(after, before)
+    for before, after in zip(old[-2:], new[-2:], strict=True):
+        np.testing.assert_array_equal(after[:-1], before[:-1])
+        assert (after[-1] != before[-1]).any()
+
+
+def test_rare_holes_are_all_learnt_from_and_the_scan_s_shares_are_kept():
+    classes = np.repeat([0, 3], [5, 4000])
+
+    at, share, even = picked(classes, np.random.default_rng(0))
+
+    assert len(np.unique(at)) == len(at) == PIXELS
+    assert set(range(5)) <= set(at.tolist())
+    assert share.sum() == pytest.approx(1)
+    assert share[classes[at] == 0].sum() == pytest.approx(5 / 4005)
+    for own in (0, 3):
+        assert even[classes[at] == own].sum() == pytest.approx(1, rel=1e-5)

@@ -14,6 +14,8 @@ from afmd.science.inpaint.places import WIDEST_STEP, Edges, Places
 
 MARGIN = 2 * WIDEST_STEP
 TINY = np.finfo(np.float32).tiny
+_SHARES: NDArray[np.float32] = np.append(np.float32(0), 1 / np.square(np.arange(1, 1 << 12, dtype=np.float32)))
+"""Weights of edges by their distance, px; none at no distance, which stands for no edge."""
 
 
 class Canvas:
@@ -40,11 +42,13 @@ class Canvas:
         self.flat[origin] = 0
         total, weight = np.zeros(origin.size, np.float32), np.zeros(origin.size, np.float32)
         for distance, unit in zip(seen, (-self.stride, self.stride, -1, 1), strict=True):
-            there = distance < NONE
-            share = np.where(there, np.reciprocal(np.square(distance, dtype=np.float32)), np.float32(0))
-            step = np.where(there, distance, 0) * np.intp(unit)
-            total += share * self.flat.take(origin + step)
+            there = np.where(distance < NONE, distance, np.intp(0))
+            share: NDArray[np.float32] = _SHARES.take(there, mode="clip")
+            there *= unit
+            there += origin
             weight += share
+            share *= self.flat.take(there)
+            total += share
         self.flat[origin] = total / np.maximum(weight, TINY)
         self.guess[origin] = True
         if not weight.all():
@@ -52,33 +56,29 @@ class Canvas:
         self._mirror_border()
 
     def ways(self, place: Places) -> NDArray[np.intp]:
-        """Return the ways from the seen edges to the points of each kind, (4 kinds, points).
+        """Return the ways from the middles of the seen edges to the points of each kind, (points, 4 kinds).
 
         The kinds four times, for pixels whose nearer edges are up and left, down and left, up and right, down and
         right: weights hold for the first, the others see mirror images.
         """
-        away, aside = (place.step[:, None] * part for part in np.array(place.cluster).T)
-        turns = []
-        for up, left in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
-            ways = []
-            for edge in place.edges:
-                out, beside = (up, left) if edge < 2 else (left, up)
-                along, side = (self.stride, 1) if edge < 2 else (1, self.stride)
-                ways.append(away * (along * (-out if edge % 2 else out)) - aside * (side * beside))
-            turns.append(np.concatenate(ways, axis=1))
-        return np.concatenate(turns)
+        down, across = place.beside
+        turns = ((1, 1), (-1, 1), (1, -1), (-1, -1))
+        return np.concatenate([up * self.stride * down + left * across for up, left in turns], axis=1)
 
     def index(
         self, place: Places, ways: NDArray[np.intp], which: slice, origin: NDArray[np.intp], edges: Edges
     ) -> NDArray[np.intp]:
-        """Return where the points lie that some members of a place, at ``origin``, rest on, (members, points)."""
-        at, width = place.members[which], len(place.cluster)
-        signs = edges.sign.take(at, axis=1)
-        turned = (signs[0] > 0) + 2 * (signs[2] > 0)
-        index = ways.take(place.kind[which] + turned * len(place.step), axis=0)
-        for number, edge in enumerate(place.edges):
-            step = signs[edge] * np.intp(self.stride if edge < 2 else 1)
-            index[:, number * width : (number + 1) * width] += (origin + step * edges.distance[edge].take(at))[:, None]
+        """Return where the points lie that some members of a place, at ``origin``, rest on, (points, members)."""
+        at, kinds = place.members[which], place.weights.shape[1]
+        up, left = edges.sign[0].take(at), edges.sign[2].take(at)
+        turned = (up > 0) * np.intp(kinds) + (left > 0) * np.intp(2 * kinds)
+        index = ways.take(place.kind[which] + turned, axis=1)
+        for points, edge in zip(index.reshape(len(place.edges), -1, at.size), place.edges, strict=True):
+            unit = (self.stride if edge < 2 else 1) * (-1 if edge % 2 else 1)
+            middle = (up if edge < 2 else left) * np.intp(unit)
+            middle *= edges.distance[edge].take(at)
+            middle += origin
+            np.add(points, middle, out=points)
         return np.asarray(index)
 
     def _mirror_border(self) -> None:

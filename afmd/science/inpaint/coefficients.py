@@ -61,8 +61,8 @@ ONE_PASS = (
     "XmONUoU#&N>6e{Di0GD~JAgMndLAZ#t-?VnE^RpJQ#JYblTCYg3!L-CQ+pkWwAE`o}^|Tc`NU(vfS+cFP%DC{a9;_lLQ7aCv#I!`RC?~<KbT>*Z9"
     "k5@bsI+V&#XD25I<$l>*RH{)|E>wIDla%Pm9SJdsGy=Gv9i>&H@S8!@GoL6BQz|m*erRmWUi*O_Aq9sVy>sK#;~%o={w7(_p|ey3bb9Z_^k=H=`8"
     "&+KCyf_;U(xQwj^?}2)19Z3nZ5%Dy~-?ZL<n2DjUi%-L2s<xGkir2OxDP4ycwG6faIPp)H9n-7u^$lrXa_>M{|#t}cS8+@#a6ye+LQy|KSFcs!>o"
-    ">A9jT8!p+M6Rg4@<tMEzMJQyEo~lwQVJvhjXe#b4R<S3ZDXlOus<6VME3n11B(YAcRxJRn`X=NwuRCY42|4L8?Xe=Ux-s}M%d(>;l{50HimW=WnH"
-    "pOqlO6`JSt#5wUo6+DM=h<i9x<*y>Z_nI5G4&XWUAh))~L3w*Q@"
+    ">A9jT8!p+M6Rg4@<tMEzMJQyEo~lwQVJvhjXe#b4R<S3ZDXlOus<6VME3n11LZf!CYo>Fwoh%GD5Hnb|Wik~s9If#u+B0S~WVH@DJf*cPrL_30Lo"
+    "38IMVvt{l`xYv)h<Rg(K1D{6EuN2>Z_nI5G4&XWUAh))~L3wLox"
 )
 
 BOTH_PASSES = (
@@ -141,6 +141,6 @@ BOTH_PASSES = (
     "D=_tstI58eD6)?jwaVUi(5i19)w<->>dxdDGs<zmtudPzGgf?z5Wiv`KHmiEDwy?M-0xXXzQ8X8#v9fA2v@``X4YS0yJSiJAODv!<m?hM#nJ##$G"
     "cRGLWvEiDsxalZTDGI6T`+(sArM%wcCqNP4=MvRn=?|g^Q}9uZZRn>gs5q_d#dXzNGD1!#IE_SawhyK*01WZR<jJQAgJE5#Iyphdaxw3$+4y^2(F"
     "T~1tg~|MzBjPDzNddrZ3&ETQBCd5;DRu&?xC1STeFODkUkhGqma~zp&#q2D0%ycPw==|F9o5+AokSgRVY0y(>7dys6-|s;pBi+A3hPdM*C8Oe$M0"
-    "-YJ){o+(MOK(RounJ67H?;u#VH?PsPJvRie9xl4C4KUZLr?FkJ1F&W&H!4mr8?Z?(Q>oZ8fwj;psUhtpNvm)$)vXdNfVN2_^R9U)!=ec|5F!*e_B"
-    "Pq7a43tgk*p)8!!6({EHjj@k0uQ+h^Jbzo~_)r3OOb#ps*@6E-M--rK^K5Y_2mMi7=`x3Y}FZrx(aEl`B!Pb+N9lz_t"
+    "-YJ){o+(MOK(RounJ67H?;u#VH?PsPJvRie9xl4C4KUZLr?FkJ1F&W&H!4mr8?Z?(Q>oZ8fwj;psUhtpNvm)$)vXdN?X+?$c(L8Ap0L=cyRmXCJ~"
+    "vyjv8Pit2Qss=Iw}G&k1;H;zbYd#SS`o139<^aBrTjLn636U+AoQ-aivD4Y_2mMi7=`x3Y}FZrx(aEl`B!Pb+N9l@-P"
 )

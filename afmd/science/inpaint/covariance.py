@@ -44,7 +44,8 @@ def estimated(frame: NDArray[np.float32], *, longest_lag: int = TILE) -> Covaria
     for top in corners[0]:
         for left in corners[1]:
             tile = frame[top : top + side[0], left : left + side[1]]
-            power += np.square(fft.dctn(tile - tile.mean(), norm="ortho"))
+            waves = fft.dctn(tile - tile.mean(), norm="ortho", overwrite_x=True)
+            power += np.square(waves, out=waves)
     power /= len(corners[0]) * len(corners[1]) * power.size
     down, across = (_cosines(length, longest_lag) for length in side)
     table = down @ power @ across.T

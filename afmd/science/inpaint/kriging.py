@@ -20,6 +20,7 @@ from afmd.science.inpaint.places import DISTANCES, Edges, Places, longest_lag, n
 CHUNK = 1 << 11
 RESTS_ON_GUESSES = 0.05
 TRIAL_PIXELS = 3000
+ROWS_AT_ONCE = 256
 MOVED = (0.382, 0.236)
 """How far the mask is moved for its trial holes, in frame heights and widths: far from any simple fraction."""
 
@@ -101,10 +102,17 @@ def kriged(heights: Heights, mask: Mask, other: Heights | None = None) -> Kriged
 
 def trial_holes(mask: Mask) -> Mask:
     """Return the mask moved elsewhere, less what is masked there, cut to the rows that hold enough of it."""
-    moved = np.roll(mask, [round(share * side) for share, side in zip(MOVED, mask.shape, strict=True)], axis=(0, 1))
-    moved &= ~mask
-    moved[np.cumsum(np.count_nonzero(moved, axis=1)) > TRIAL_PIXELS] = False
-    return moved
+    down, across = (round(share * side) for share, side in zip(MOVED, mask.shape, strict=True))
+    trial, held = np.zeros_like(mask), 0
+    for top in range(0, len(mask), ROWS_AT_ONCE):
+        rows = np.arange(top, min(top + ROWS_AT_ONCE, len(mask)))
+        moved = np.roll(mask.take(rows - down, axis=0, mode="wrap"), across, axis=1) & ~mask[top : top + ROWS_AT_ONCE]
+        counts = held + np.cumsum(np.count_nonzero(moved, axis=1))
+        trial[rows[counts <= TRIAL_PIXELS]] = moved[counts <= TRIAL_PIXELS]
+        held = int(counts[-1])
+        if held > TRIAL_PIXELS:
+            break
+    return trial
 
 
 _Again = tuple[NDArray[np.intp], NDArray[np.intp], Values]
@@ -149,7 +157,7 @@ class _Sweeps:
             again += [self._first(place, ways, part, variance) for part in parts]
         self.canvas.flat[self.origin] = self.found.values
         for at, index, weights in again:
-            self.found.values[at] = np.einsum("nk,nk->n", self.canvas.flat.take(index), weights)
+            self.found.values[at] = np.einsum("kn,kn->n", self.canvas.flat.take(index), weights)
         self.found.variance[:] *= variance
         return self
 
@@ -157,7 +165,7 @@ class _Sweeps:
         """Predict some members of a place; return what of them rests on guesses, to be predicted again."""
         found, at, kind = self.found, place.members[which] - self.first, place.kind[which]
         index = self.canvas.index(place, ways, which, self.origin.take(at), self.edges)
-        weights = place.weights.take(kind, axis=0)
+        weights = place.weights.take(kind, axis=1)
         found.values[at], spread = _weighed(self.canvas.flat.take(index), weights)
         found.variance[at] = place.variance.take(kind)
         found.contrast[at] = np.sqrt(spread / np.maximum(place.spread * variance, TINY).take(kind))
@@ -167,17 +175,18 @@ class _Sweeps:
         guessed = self._guessed(index, weights)
         found.guessed[at] = guessed
         again = np.flatnonzero(guessed > RESTS_ON_GUESSES)
-        return at[again], index[again], weights[again]
+        return at[again], index.take(again, axis=1), weights.take(again, axis=1)
 
     def _guessed(self, index: NDArray[np.intp], weights: NDArray[np.float32]) -> Values:
         """Return how much of the weight is on guesses: most points are data."""
+        count = index.shape[1]
         which = np.flatnonzero(self.canvas.guess.take(index))
         share = np.abs(weights.reshape(-1).take(which))
-        return np.bincount(which // index.shape[1], share, minlength=len(index)).astype(np.float32)
+        return np.bincount(which % count, share, minlength=count).astype(np.float32)
 
 
 def _weighed(points: NDArray[np.float32], weights: NDArray[np.float32]) -> tuple[Values, Values]:
-    """Return the weighted sums of points, (n, points), and their mean squares about them, each (n,)."""
-    value = np.einsum("nk,nk->n", points, weights)
-    points -= value[:, None]
-    return value, np.einsum("nk,nk->n", points, points) * np.float32(1 / points.shape[1])
+    """Return the weighted sums of points, (points, n), and their mean squares about them, each (n,)."""
+    value = np.einsum("kn,kn->n", points, weights)
+    points -= value
+    return value, np.einsum("kn,kn->n", points, points) * np.float32(1 / len(points))
