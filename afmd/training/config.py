@@ -75,9 +75,6 @@ class TipNet(_Table):
     """Weight of the errors at the feet of features, beside those of all heights."""
     rough: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the error of a crop's mean roughness, which the most likely surface is too smooth for."""
-    kept: Share = 0.0
-    """Share of the weights that the stage began from in what is sealed (Wortsman et al., CVPR 2022): what was learned
-    before is not forgotten for what came last."""
 
 
 class Optimiser(_Table):

@@ -40,7 +40,7 @@ def seal_tip(
     if configuration.tip.kind != "conditioned":
         why, mend = "it is there to compare with", "Seal the conditioned network"
         raise ModelError(f"model {configuration.name}", why=why, mend=mend)
-    net = _sealed_net(configuration, run / "best.pt")
+    net = trained(configuration, run / "best.pt")
     images = [_even(whole_pair(open_pair(entry))[0]) for entry in validation[:PROOFS]]
     file = folder / f"{NAME}.onnx"
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,16 +54,6 @@ def seal_tip(
     }  # fmt: skip
     write_manifest(folder / MANIFEST, "tip", entry)
     return file
-
-
-def _sealed_net(configuration: Training, weights: Path) -> nn.Module:
-    """Return the trained network, with the configured share of what it began from. Raises ``ModelError``."""
-    net = trained(configuration, weights)
-    share, start = configuration.tip.kept, configuration.optimiser.start
-    if share > 0 and start is not None:
-        begun = trained(configuration, start).state_dict()
-        net.load_state_dict({name: own.lerp(begun[name], share) for name, own in net.state_dict().items()})
-    return net
 
 
 def export_tip(net: nn.Module, file: Path, *, sample: NDArray[np.float32]) -> None:
