@@ -123,7 +123,7 @@ def measured(scans: int, first_seed: int, *, python: str | None) -> Found:
         if len(seen) % 27 == 0:
             print(f"{len(seen)} of {scans} scans", flush=True)
     add_other_python(found, seen, python)
-    add_ripple(found, max(3, scans // 18), first_seed, other)
+    add_ripple(found, max(3, scans // 6), first_seed, other)
     return found
 
 
