@@ -158,19 +158,18 @@ def _surface(shape: NDArray[np.float64], down: NDArray[np.float64], across: NDAr
 def registered(other: Plane, level: Plane) -> Plane:
     """Return the other pass, moved along the lines to where it differs least (L1) from this one, edges repeated.
 
-    Real passes lie up to 14 pixels of 256 apart at mid-line, by the piezo's hysteresis, and elsewhere otherwise: the
-    displacement is a parabola over the line, found to half a pixel on 48 lines.
+    By the piezo's hysteresis real passes lie up to 14 pixels of 256 apart, and by another distance at the ends of a
+    line than in its middle: the displacement is a parabola over the line, found to half a pixel on 48 lines.
     """
     cols = level.shape[1]
     farthest = min(_FARTHEST_PX, cols // 8)
     lines = _every(len(level), _LINES)
-    starts = farthest + np.arange(_WINDOWS) * (cols - 2 * farthest) // _WINDOWS
-    centred = _centred(level[lines])[:, farthest : cols - farthest]
-    unlike = _unlike(centred, _centred(other[lines]), farthest=farthest, starts=starts - farthest)
-    middles = np.append(starts[1:], cols - farthest)
-    middles = 2 * ((starts + middles) / 2 - (cols - 1) / 2) / (cols - 1)
-    along = 2 * (np.arange(cols) - (cols - 1) / 2) / (cols - 1)
-    shift = np.stack([np.ones(cols), along, along**2]).T @ _parabola(unlike, middles, farthest=farthest)
+    edges = farthest + np.arange(_WINDOWS + 1) * (cols - 2 * farthest) // _WINDOWS
+    inner = _centred(level[lines])[:, farthest : cols - farthest]
+    unlike = _unlike(inner, _centred(other[lines]), farthest=farthest, starts=edges[:-1] - farthest)
+    along = np.linspace(-1, 1, cols)
+    middles = np.interp((edges[:-1] + edges[1:]) / 2, np.arange(cols), along)
+    shift = _displacement(_parabola(unlike, middles, farthest=farthest), along)
     at = np.clip(np.arange(cols) + np.clip(shift, -farthest, farthest), 0, cols - 1)
     whole = np.minimum(at.astype(np.intp), cols - 2)
     part = (at - whole).astype(np.float32)
@@ -185,6 +184,7 @@ def _difference(level: Plane, other: Plane) -> Plane:
 
 
 def _centred(lines: Plane) -> Plane:
+    """Return lines less their medians."""
     return np.asarray(lines - np.median(lines, axis=1, keepdims=True))
 
 
@@ -201,14 +201,19 @@ def _parabola(unlike: NDArray[np.float64], at: NDArray[np.float64], *, farthest:
     for reach, step in ((np.array([farthest, 3.0, farthest]), 1.0), (np.array([1.0, 1.0, 1.0]), 0.5)):
         axes = [centre + np.arange(-most, most + step, step) for centre, most in zip(best, reach, strict=True)]
         tried = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")])
-        shifts = np.clip(tried[0][:, None] + tried[1][:, None] * at + tried[2][:, None] * at**2, -farthest, farthest)
+        shifts = np.clip(_displacement(tried[..., None], at), -farthest, farthest)
         cost = _between(unlike, shifts + farthest) + 1e-6 * unlike.mean() * np.abs(tried).sum(axis=0)
         best = tried[:, int(cost.argmin())]
     return best
 
 
+def _displacement(parabola: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return pixels at places of a line, -1 to 1; ``parabola``: (3, …), constant, slope and bend."""
+    return np.asarray(parabola[0] + parabola[1] * at + parabola[2] * at**2)
+
+
 def _between(unlike: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each row of shifts' cost, summed over the windows, linear between whole shifts."""
+    """Return the cost of each row of ``at`` (rows, windows), places among the whole shifts, linear between: (rows,)."""
     whole = np.minimum(at.astype(np.intp), len(unlike) - 2)
     part = at - whole
     window = np.arange(unlike.shape[1])

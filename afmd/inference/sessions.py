@@ -38,7 +38,6 @@ class Session:
         except Exception as e:  # ONNX Runtime's own errors have no common base
             raise ModelError(f"weights {model.file}", why=f"ONNX Runtime refuses them ({e})", mend=FETCH) from e
         self._input: str = self._runtime.get_inputs()[0].name
-        self._used = False
 
     def run(self, batch: Array) -> Array:
         """Return the first output for a batch (n, …), float32."""
@@ -46,15 +45,11 @@ class Session:
 
     def all(self, batch: Array) -> list[Array]:
         """Return every output for a batch (n, …), float32."""
-        self._used = True
         outputs: list[Array] = self._runtime.run(None, {self._input: batch})
         return outputs
 
     def rest(self) -> None:
-        """Give back what the arena holds since the last runs; ONNX Runtime does so only at the end of a run."""
-        if not self._used:
-            return
-        self._used = False
+        """Let the arena give back what no run needs any more; ONNX Runtime does so only at the end of a run."""
         shape = [side if isinstance(side, int) else STAMP_PX for side in self._runtime.get_inputs()[0].shape]
         options = onnxruntime.RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
@@ -72,11 +67,11 @@ def shared_session(model: Model, *, threads: int = 1) -> Session:
 
 
 def rest() -> None:
-    """Let every session of this process give back the memory that its last runs took."""
+    """Give back the memory that the last runs took; the arena is shared, so that any session's run will do."""
     with _lock:
-        resting = list(_sessions.values())
-    for session in resting:
-        session.rest()
+        one = next(iter(_sessions.values()), None)
+    if one is not None:
+        one.rest()
 
 
 def runtime_version() -> str:

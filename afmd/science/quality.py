@@ -22,6 +22,8 @@ Heights = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 Pitch = tuple[float, float]
 
+LEAST_TOLD = 0.001
+"""Smaller shares of filled pixels are told as less than this."""
 COMPARED_SIDE = 256
 """Lines and columns on which the two passes are compared: their agreement is one number."""
 LEAST_GROUND = 0.01
@@ -163,5 +165,6 @@ def _verdict(label: Label, *, abstained: bool, refusal: str, touched_share: floa
         return f"Levelled; nothing was filled.{doubt}" if abstained else "A good scan: levelled only."
     if touched_share == 0:
         return f"Levelled; nothing had to be filled.{doubt}"
-    filled = f"{touched_share:.1%} of the pixels were filled, none further than {farthest_nm:.3g} nm from data."
+    share = f"{touched_share:.1%}" if touched_share >= LEAST_TOLD else f"Less than {LEAST_TOLD:.1%}"
+    filled = f"{share} of the pixels were filled, none further than {farthest_nm:.3g} nm from data."
     return f"Restored: {filled}{doubt or ADVICE[label]}"

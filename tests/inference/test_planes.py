@@ -172,3 +172,10 @@ def test_lines_that_lie_higher_in_one_pass_are_no_difference_of_the_passes():
     difference = planes.segmenter_planes(raised, heights)[planes.PASS_DIFFERENCE]
 
     assert np.abs(np.median(difference, axis=1)).max() < 1e-3
+
+
+@pytest.mark.parametrize("cols", [2, 3, 7, 8, 20])
+def test_passes_of_a_few_columns_are_compared_too(cols):
+    heights = surface(cols=cols)
+
+    assert np.abs(planes.segmenter_planes(heights, heights)[planes.PASS_DIFFERENCE]).max() < 1e-3
