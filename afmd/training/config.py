@@ -32,6 +32,8 @@ class Corpus(_Table):
     training: Count = 6000
     skip: Annotated[int, Field(ge=0)] = 0
     validation: Count = 400
+    planted: Annotated[int, Field(ge=0)] = 0
+    """Training scans with planted faults, beside those; for validation as many in proportion."""
     without: tuple[str, ...] = ()
     recipe: Literal["training", "evaluation"] = "training"
     """``evaluation`` trains on the evaluation set's own distribution (never its seeds): the ceiling."""

@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 import afmd.twin
 from afmd.domain.findings import Label
 from afmd.training.config import EVALUATION_FROM, VALIDATION_FROM
+from afmd.training.planting import RECIPE, plant
 
 Missing = TypeVar("Missing")
 Part = Literal["training", "validation", "evaluation"]
 FIRST_SEED: dict[Part, int] = {"training": 0, "validation": VALIDATION_FROM, "evaluation": EVALUATION_FROM}
+PLANTED = f"planted-{RECIPE}"
+"""Recipe of good scans of ``TRAINING`` with faults planted in them (`plant`)."""
 ARTIFACT, FEATURE = 1, 2
 """Bits of ``Example.targets``."""
 
@@ -122,12 +125,14 @@ def open_example(entry: Entry) -> Example:
 
 
 def simulate(seed: int, recipe: str) -> Example:
-    """Ask the twin for one example of the named recipe."""
-    made = afmd.twin.simulate(seed, recipe=getattr(afmd.twin, recipe.upper()))
-    targets = made.artifact.astype(np.uint8) * ARTIFACT + made.feature.astype(np.uint8) * FEATURE
+    """Ask the twin for one example of the named recipe, or for a good one in which faults are then planted."""
+    own = recipe != PLANTED
+    made = afmd.twin.simulate(seed, recipe=getattr(afmd.twin, recipe.upper()) if own else afmd.twin.TRAINING.all_good())
+    scan, found = (made.scan, made) if own else 2 * (plant(made, seed),)
+    targets = found.artifact.astype(np.uint8) * ARTIFACT + made.feature.astype(np.uint8) * FEATURE
     return Example(
-        seed=seed, heights=made.scan.heights, retrace=made.scan.retrace, targets=targets, label=Label(made.label),
-        kinds=tuple(str(kind) for kind in made.kinds), visible=bool(made.visible), severity=float(made.severity),
+        seed=seed, heights=scan.heights, retrace=scan.retrace, targets=targets, label=Label(found.label),
+        kinds=tuple(str(kind) for kind in found.kinds), visible=bool(found.visible), severity=float(found.severity),
         surface=str(made.parameters["plan"]["surface"]),
     )  # fmt: skip
 

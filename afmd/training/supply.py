@@ -8,7 +8,10 @@ from pathlib import Path
 
 from afmd.domain.findings import Label
 from afmd.training.config import Training
-from afmd.training.corpus import Entry, Part, gather, open_example
+from afmd.training.corpus import PLANTED, Entry, Part, gather, open_example
+
+PLANTED_FROM = 500_000
+"""Seeds passed over before the planted ones, so that they have surfaces of their own."""
 
 
 def supplied(configuration: Training, part: Part, *, folder: Path, workers: int = 1) -> list[Entry]:
@@ -17,6 +20,8 @@ def supplied(configuration: Training, part: Part, *, folder: Path, workers: int 
     count = wanted.training if part == "training" else wanted.validation
     skip = wanted.skip if part == "training" else 0
     entries = gather(folder, part, count, recipe=wanted.recipe, workers=workers, skip=skip)
+    planted = wanted.planted * count // wanted.training
+    entries += gather(folder, part, planted, recipe=PLANTED, workers=workers, skip=PLANTED_FROM) if planted else []
     return without(entries, wanted.without) if wanted.without else entries
 
 

@@ -42,6 +42,16 @@ def overlap(one, other):
     return float((one & other).sum() / (one | other).sum())
 
 
+def test_many_spikes_are_called_one_by_one():
+    rng = np.random.default_rng(2)
+    heights = particles(128, 160)
+    truth = rng.random(heights.shape) < 0.015
+    found = segmented(heights + np.where(truth, 6, 0).astype(np.float32))
+
+    assert found[truth].mean() > 0.9
+    assert found.sum() < 1.3 * truth.sum()
+
+
 @pytest.mark.parametrize("by", [3.0, -3.0])
 @pytest.mark.parametrize("thickness", [1, 2, 6])
 def test_lost_lines_are_found_whichever_way_the_tip_went(by, thickness):
