@@ -43,25 +43,28 @@ def segmenter_planes(heights: NDArray[np.float32], retrace: NDArray[np.float32] 
     *pass_difference*: this pass less the other, registered, less each line's median, or zero; *pass_present*: whether
     there is another, 1 or 0.
     """
-    level = less_plane(heights)
-    planes = np.empty((len(NAMES), *level.shape), np.float32)
-    down = np.diff(level, axis=0, prepend=level[:1])
-    steps = np.median(down[:, _every(level.shape[1], 256)], axis=1).astype(np.float32)
-    across = np.diff(level, axis=1, prepend=level[:, :1])
-    planes[RELIEF] = level
-    planes[ALIGNED] = less_plane(level - np.cumsum(steps, dtype=np.float64).astype(np.float32)[:, None])
-    planes[DOWN] = down - steps[:, None]
-    planes[SCAR] = level - median_of_five_rows(level)
-    planes[ACROSS] = across
-    planes[PASS_DIFFERENCE] = 0 if retrace is None else _difference(level, less_plane(retrace))
+    planes = np.empty((len(NAMES), *heights.shape), np.float32)
+    level = less_plane(heights, out=planes[RELIEF])
+    down, across = _down(level, out=planes[DOWN]), _across(level, out=planes[ACROSS])
+    steps = _row_medians(down[:, _every(level.shape[1], 256)])
+    joined = np.subtract(level, np.cumsum(steps, dtype=np.float64).astype(np.float32)[:, None], out=planes[ALIGNED])
+    less_plane(joined, out=joined)
+    down -= steps[:, None]
+    np.subtract(level, median_of_five_rows(level), out=planes[SCAR])
+    noise = row_noise(across)
+    above_ground(joined, out=planes[FLAT])
     scales = {i: robust_scale(planes[i]) for i in (RELIEF, ALIGNED, DOWN, SCAR, ACROSS)}
-    scales[PASS_DIFFERENCE] = scales[ACROSS]
-    planes[FLAT] = above_ground(planes[ALIGNED])
+    if retrace is not None:
+        _difference(level, less_plane(retrace), out=planes[PASS_DIFFERENCE])
+        scales[PASS_DIFFERENCE] = scales[ACROSS]
     for plane, scale in scales.items():
         np.divide(planes[plane], scale, out=planes[plane])
-    planes[ROW_NOISE] = row_noise(across)[:, None]
-    planes[ROW_STEP] = (steps / max(robust_scale(steps), 0.1 * scales[DOWN]))[:, None]
-    np.arcsinh(planes[:PASS_PRESENT], out=planes[:PASS_PRESENT])
+    for plane in (*scales, FLAT):
+        np.arcsinh(planes[plane], out=planes[plane])
+    planes[ROW_NOISE] = np.arcsinh(noise)[:, None]
+    planes[ROW_STEP] = np.arcsinh(steps / max(robust_scale(steps), 0.1 * scales[DOWN]))[:, None]
+    if retrace is None:
+        planes[PASS_DIFFERENCE] = 0
     planes[PASS_PRESENT] = retrace is not None
     return planes
 
@@ -78,8 +81,11 @@ def pooled(planes: Plane) -> Plane:
     return np.stack([pool(planes[ALIGNED], np.add), pool(streaks, np.maximum), pool(ripples, np.add)])
 
 
-def less_plane(heights: NDArray[np.float32]) -> Plane:
-    """Return heights less their least-squares plane, new float32; row and column ramps are orthogonal on a grid."""
+def less_plane(heights: NDArray[np.float32], *, out: Plane | None = None) -> Plane:
+    """Return heights less their least-squares plane, float32, new or in ``out``, which may be the heights themselves.
+
+    Row and column ramps are orthogonal on a grid.
+    """
     rows, cols = heights.shape
     down = np.arange(rows) - (rows - 1) / 2
     along = np.arange(cols) - (cols - 1) / 2
@@ -87,13 +93,27 @@ def less_plane(heights: NDArray[np.float32]) -> Plane:
     column_means = heights.mean(axis=0, dtype=np.float64)
     mean = row_means.mean()
     slopes = (row_means @ down / (down @ down), column_means @ along / (along @ along))
-    level = heights - (mean + slopes[0] * down).astype(heights.dtype)[:, None]
+    level = np.subtract(heights, (mean + slopes[0] * down).astype(heights.dtype)[:, None], out=out)
     level -= (slopes[1] * along).astype(heights.dtype)[None, :]
     return np.asarray(level, np.float32)
 
 
-def above_ground(aligned: Plane) -> Plane:
-    """Return heights above the ground, in units of the ground's own width: new float32 (rows, cols).
+def _down(level: Plane, *, out: Plane) -> Plane:
+    """Return each line less the one above it, 0 in the first, in ``out``."""
+    out[0] = 0
+    np.subtract(level[1:], level[:-1], out=out[1:])
+    return out
+
+
+def _across(level: Plane, *, out: Plane) -> Plane:
+    """Return each pixel less the one before it, 0 in the first of a line, in ``out``."""
+    out[:, 0] = 0
+    np.subtract(level[:, 1:], level[:, :-1], out=out[:, 1:])
+    return out
+
+
+def above_ground(aligned: Plane, *, out: Plane | None = None) -> Plane:
+    """Return heights above the ground, in units of the ground's own width: float32 (rows, cols), new or in ``out``.
 
     The ground is the closest-lying half of the pixels: a cubic surface is fitted to it, narrower in each round, and
     then each line set to it where the line touches it. Scanner bow and drift go; what stands out of a substrate shows.
@@ -109,11 +129,10 @@ def above_ground(aligned: Plane) -> Plane:
         middle, width = shortest_half(rest)
         weight = _bisquare((rest - middle) / (narrow * width))
         ridge = 1e-6 * len(weight) * np.eye(len(shape))
-        shape = np.linalg.solve(
-            (basis * weight[:, None]).T @ basis + ridge, (basis * weight[:, None]).T @ points.ravel()
-        )
+        weighed = (basis * weight[:, None]).T
+        shape = np.linalg.solve(weighed @ basis + ridge, weighed @ points.ravel())
     middle, width = shortest_half(points.ravel() - basis @ shape)
-    flat = aligned - _surface(shape, down, across)
+    flat: Plane = np.subtract(aligned, _surface(shape, down, across), out=out)
     flat -= np.float32(middle)
     flat -= _line_offsets(flat[:, _every(cols, 4 * _GRID)], width)[:, None]
     flat /= np.float32(width)
@@ -173,26 +192,31 @@ def registered(other: Plane, level: Plane) -> Plane:
     at = np.clip(np.arange(cols) + np.clip(shift, -farthest, farthest), 0, cols - 1)
     whole = np.minimum(at.astype(np.intp), cols - 2)
     part = (at - whole).astype(np.float32)
-    return np.asarray(other[:, whole] * (1 - part) + other[:, whole + 1] * part)
+    moved, after = np.take(other, whole, axis=1), np.take(other, whole + 1, axis=1)
+    moved *= 1 - part
+    after *= part
+    return np.asarray(np.add(moved, after, out=moved))
 
 
-def _difference(level: Plane, other: Plane) -> Plane:
+def _difference(level: Plane, other: Plane, *, out: Plane) -> Plane:
     """Return this pass less the other, registered, less each line's median: lines' offsets are told in *row_step*."""
-    difference = level - registered(other, level)
-    difference -= np.median(difference[:, _every(level.shape[1], 256)], axis=1, keepdims=True)
-    return difference
+    np.subtract(level, registered(other, level), out=out)
+    out -= _row_medians(out[:, _every(level.shape[1], 256)])[:, None]
+    return out
 
 
 def _centred(lines: Plane) -> Plane:
     """Return lines less their medians."""
-    return np.asarray(lines - np.median(lines, axis=1, keepdims=True))
+    return np.asarray(lines - _row_medians(lines)[:, None])
 
 
 def _unlike(inner: Plane, other: Plane, *, farthest: int, starts: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the sum of differences at every whole shift, in every window: (2 farthest + 1, windows)."""
-    count = inner.shape[1]
-    sums = [np.abs(inner - other[:, first : first + count]).sum(axis=0) for first in range(2 * farthest + 1)]
-    return np.add.reduceat(np.stack(sums).astype(np.float64), starts, axis=1)
+    apart, sums = np.empty_like(inner), np.empty((2 * farthest + 1, inner.shape[1]), np.float32)
+    for first, own in enumerate(sums):
+        np.subtract(inner, other[:, first : first + inner.shape[1]], out=apart)
+        np.abs(apart, out=apart).sum(axis=0, out=own)
+    return np.add.reduceat(sums.astype(np.float64), starts, axis=1)
 
 
 def _parabola(unlike: NDArray[np.float64], at: NDArray[np.float64], *, farthest: int) -> NDArray[np.float64]:
@@ -200,10 +224,12 @@ def _parabola(unlike: NDArray[np.float64], at: NDArray[np.float64], *, farthest:
     best = np.zeros(3)
     for reach, step in ((np.array([farthest, 3.0, farthest]), 1.0), (np.array([1.0, 1.0, 1.0]), 0.5)):
         axes = [centre + np.arange(-most, most + step, step) for centre, most in zip(best, reach, strict=True)]
-        tried = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")])
-        shifts = np.clip(_displacement(tried[..., None], at), -farthest, farthest)
-        cost = _between(unlike, shifts + farthest) + 1e-6 * unlike.mean() * np.abs(tried).sum(axis=0)
-        best = tried[:, int(cost.argmin())]
+        constant, slope, bend = axes[0][:, None, None], axes[1][:, None], axes[2]
+        leaning = _displacement(np.stack(np.broadcast_arrays(0.0, slope, bend))[..., None], at)
+        cost = _costs(unlike, axes[0], leaning, step=step)
+        cost += 1e-6 * unlike.mean() * (np.abs(constant) + np.abs(slope) + np.abs(bend))
+        place = np.unravel_index(int(cost.argmin()), cost.shape)
+        best = np.array([axis[i] for axis, i in zip(axes, place, strict=True)])
     return best
 
 
@@ -212,25 +238,52 @@ def _displacement(parabola: NDArray[np.float64], at: NDArray[np.float64]) -> NDA
     return np.asarray(parabola[0] + parabola[1] * at + parabola[2] * at**2)
 
 
-def _between(unlike: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the cost of each row of ``at`` (rows, windows), places among the whole shifts, linear between: (rows,)."""
-    whole = np.minimum(at.astype(np.intp), len(unlike) - 2)
-    part = at - whole
-    window = np.arange(unlike.shape[1])
-    return np.asarray((unlike[whole, window] * (1 - part) + unlike[whole + 1, window] * part).sum(axis=1))
+def _costs(
+    unlike: NDArray[np.float64], constants: NDArray[np.float64], leaning: NDArray[np.float64], *, step: float
+) -> NDArray[np.float64]:
+    """Return the cost of each constant with each leaning, linear between whole shifts: (constants, slopes, bends).
+
+    ``constants``: ``step`` apart. ``leaning``: displacement less the constant in each window, (slopes, bends, windows).
+    Whatever the constant, a leaning lies equally far between two steps: costs are looked up at the steps alone.
+    """
+    count, farthest = len(constants), len(unlike) // 2
+    steps = np.floor(leaning / step)
+    part = (leaning / step - steps)[..., None]
+    lowest, highest = int(steps.min()), int(steps.max())
+    at = np.clip(constants[0] + step * np.arange(lowest, highest + count + 1), -farthest, farthest)
+    whole = np.arange(-farthest, farthest + 1)
+    table = np.stack([np.interp(at, whole, window) for window in unlike.T])
+    runs = np.lib.stride_tricks.sliding_window_view(table, count + 1, axis=1)
+    near = runs[np.arange(len(table)), steps.astype(np.intp) - lowest]
+    between = near[..., :-1] * (1 - part) + near[..., 1:] * part
+    return np.moveaxis(between.sum(axis=2), -1, 0)
 
 
 def robust_scale(values: NDArray[np.float32]) -> float:
     """Return 1.4826 MAD of at most 16 k samples; never less than a twentieth of the mean magnitude, and never 0."""
     flat = values.ravel()
     sample = flat[:: _stride(flat.size)]
-    centred = np.abs(sample - np.median(sample))
-    return float(max(MAD_TO_SIGMA * np.median(centred), 0.05 * centred.mean())) or 1.0
+    centred = np.abs(sample - _median(sample))
+    return float(max(MAD_TO_SIGMA * _median(centred), 0.05 * centred.mean())) or 1.0
+
+
+def _median(values: NDArray[np.float32]) -> np.float32:
+    """Return the median of (n,): NumPy partitions by one rank in vector instructions, for its own median by three."""
+    return np.float32(_row_medians(values[None])[0])
+
+
+def _row_medians(values: Plane) -> NDArray[np.float32]:
+    """Return the median of each line, (rows,), to the last bit what NumPy gives; sorting is vectorised."""
+    ranked, half = np.sort(values, axis=1), values.shape[1] // 2
+    return np.asarray(ranked[:, half] if values.shape[1] % 2 else (ranked[:, half - 1] + ranked[:, half]) / 2)
 
 
 def row_noise(across: Plane) -> NDArray[np.float32]:
     """Return each line's mean magnitude of the second difference over the median line's, less 1: (rows,)."""
-    bend = np.abs(np.diff(across[:, 1:], axis=1)).mean(axis=1) if across.shape[1] > 2 else np.zeros(len(across))
+    bend = np.zeros(len(across), np.float32)
+    if across.shape[1] > 2:
+        bends = across[:, 2:] - across[:, 1:-1]
+        bend = np.abs(bends, out=bends).mean(axis=1)
     typical = float(np.median(bend)) or float(bend.mean())
     return ((bend - typical) / (typical or 1.0)).astype(np.float32)
 
@@ -238,10 +291,11 @@ def row_noise(across: Plane) -> NDArray[np.float32]:
 def median_of_five_rows(level: Plane) -> Plane:
     """Return the median of each pixel and its two neighbours above and below, edges repeated."""
     padded = np.pad(level, ((2, 2), (0, 0)), mode="edge")
-    a, b, middle, c, d = (padded[i : i + len(level)] for i in range(5))
-    low = np.maximum(np.minimum(a, b), np.minimum(c, d))
-    high = np.minimum(np.maximum(a, b), np.maximum(c, d))
-    return np.maximum(np.minimum(low, high), np.minimum(np.maximum(low, high), middle))
+    least, most = np.minimum(padded[1:], padded[:-1]), np.maximum(padded[1:], padded[:-1])  # of each two lines
+    low, high = np.maximum(least[:-3], least[3:]), np.minimum(most[:-3], most[3:])
+    between = np.maximum(low, high, out=padded[4:])
+    np.minimum(between, level, out=between)
+    return np.maximum(between, np.minimum(low, high, out=low), out=low)
 
 
 def pool(plane: Plane, over: np.ufunc) -> Plane:
