@@ -4,6 +4,7 @@ A tip that changed, or carries something for a while, makes lines of another kin
 creeps makes the first lines tilt and slide: a decay.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import cv2
@@ -23,7 +24,7 @@ def breaks(native: planes.Plane, strip: Image) -> Values:
 
     ``native``: planes (planes, rows, cols). ``strip``: aligned heights of the same rows and some columns.
     """
-    return np.concatenate([_strays(line) for line in _lines(native, strip)])
+    return _strays(_lines(native, strip)).ravel()
 
 
 def drift(strip: Image) -> Values:
@@ -37,37 +38,51 @@ def drift(strip: Image) -> Values:
     return _decays(lines).ravel()
 
 
-def _lines(native: planes.Plane, strip: Image) -> list[Values]:
-    """Return the ten numbers of each line, (rows,) each: steepness, curvatures, pass difference, noise, heights."""
+def _lines(native: planes.Plane, strip: Image) -> Values:
+    """Return the ten numbers of each line, (10, rows): steepness, curvatures, pass difference, noise, heights."""
     smooth, smoother = (cv2.GaussianBlur(strip, (0, 0), scale) for scale in (1, 3))
     fine, coarse = (cv2.Laplacian(one, cv2.CV_32F) for one in (smooth, smoother))
     steep = np.abs(np.diff(smooth, axis=1))
     bent, wide = (np.tanh(one / (3 * spread(one))) for one in (fine, coarse))
     flat = native[planes.FLAT]
-    lines = (
+    return np.array([
         log(steep.mean(axis=1), floor=1e-9 * float(steep.mean()) + 1e-30), log(np.abs(fine).mean(axis=1)),
         bent.mean(axis=1), (bent * bent * bent).mean(axis=1), np.abs(wide).mean(axis=1), wide.mean(axis=1),
         np.abs(native[planes.PASS_DIFFERENCE]).mean(axis=1),
         np.log1p(np.maximum(native[planes.ROW_NOISE, :, 0], -0.9) + 1), flat.std(axis=1),
         quantiles(flat[:, ::4], (95,))[:, 0],
+    ], np.float64)  # fmt: skip
+
+
+def _strays(lines: Values) -> Values:
+    """Return height and range of each cumulative sum, and the sharpest step over half a sixteenth of the frame, (…, 4).
+
+    ``lines``: (…, rows), a number of each line.
+    """
+    rows = lines.shape[-1]
+    lines = _limited(lines, (1, 99))
+    lines -= lines.mean(axis=-1, keepdims=True)
+    noise = np.diff(lines).std(axis=-1) / np.sqrt(2) + 0.1 * lines.std(axis=-1) + 1e-12
+    total = np.zeros((*lines.shape[:-1], rows + 1))
+    np.cumsum(lines, axis=-1, out=total[..., 1:])
+    summed = total[..., 1:] / (noise * np.sqrt(rows))[..., None]
+    half = max(_FEWEST_LINES, rows // 16)
+    before, after = total[..., half:-half] - total[..., : -2 * half], total[..., 2 * half :] - total[..., half:-half]
+    step = np.abs(after - before) / (half * noise)[..., None] * np.sqrt(half / 2)
+    sharpest = step.max(axis=-1)
+    return np.stack(
+        [
+            np.arcsinh(np.abs(summed).max(axis=-1)), np.arcsinh(np.ptp(summed, axis=-1)), np.arcsinh(sharpest),
+            np.log((sharpest + 0.1) / (medians(step) + 0.1)),
+        ],
+        axis=-1,
     )  # fmt: skip
-    return [np.asarray(line, np.float64) for line in lines]
 
 
-def _strays(line: Values) -> list[float]:
-    """Return height and range of the cumulative sum, and the sharpest step over half a sixteenth of the frame, (4,)."""
-    line = np.clip(line, *quantiles(line, (1, 99)))
-    line = line - line.mean()
-    noise = float(np.diff(line).std()) / np.sqrt(2) + 0.1 * float(line.std()) + 1e-12
-    summed = np.cumsum(line) / (noise * np.sqrt(len(line)))
-    half = max(_FEWEST_LINES, len(line) // 16)
-    total = np.concatenate([[0.0], np.cumsum(line)])
-    before, after = total[half:-half] - total[: -2 * half], total[2 * half :] - total[half:-half]
-    step = np.abs(after - before) / (half * noise) * np.sqrt(half / 2)
-    return [
-        float(np.arcsinh(np.abs(summed).max())), float(np.arcsinh(np.ptp(summed))), float(np.arcsinh(step.max())),
-        float(np.log((step.max() + 0.1) / (medians(step) + 0.1))),
-    ]  # fmt: skip
+def _limited(lines: Values, percents: tuple[float, float]) -> Values:
+    """Return rows of numbers, new, cut at two of their percentiles."""
+    lowest, highest = np.moveaxis(quantiles(lines, percents), -1, 0)[..., None]
+    return np.clip(lines, lowest, highest)
 
 
 def _slides(strip: Image) -> Values:
@@ -87,8 +102,7 @@ def _decays(lines: Values) -> Values:
 
     ``lines``: (…, rows), a number of each line.
     """
-    lowest, highest = np.moveaxis(quantiles(lines, (0.5, 99.5)), -1, 0)[..., None]
-    lines = np.clip(lines, lowest, highest)
+    lines = _limited(lines, (0.5, 99.5))
     count = lines.shape[-1]
     steady, decays = _bases(count)
     rest = lines - (lines @ steady) @ steady.T
@@ -98,6 +112,7 @@ def _decays(lines: Values) -> Values:
     return np.asarray(np.abs(heights) / scatter / np.sqrt(count))
 
 
+@lru_cache(maxsize=2)
 def _bases(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return an orthonormal parabola's basis (count, 3), and unit decays orthogonal to it (count, 8)."""
     at = np.arange(count) / count

@@ -4,6 +4,7 @@ A worn tip rounds every top alike and leaves sharp valleys (Keller and Franke, S
 curvature is lopsided; a loop that lags makes one flank of everything steeper than the other.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import cv2
@@ -38,6 +39,7 @@ def derivatives(image: Image, around: NDArray[np.intp] | None = None) -> Values:
     return np.asarray(_STENCILS @ image.reshape(-1)[around])
 
 
+@lru_cache(maxsize=1)
 def _around(shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Return where the 3 × 3 pixels around each sampled one lie, flat, (9, samples); the frame's edges are mirrored."""
     rows, cols = shape

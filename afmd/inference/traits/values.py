@@ -1,6 +1,7 @@
 """How many numbers become few. Rule: robust, without a unit, at a cost that does not grow with the frame."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -32,16 +33,24 @@ def stride(count: int) -> int:
 def quantiles(values: NDArray[Any], percents: Sequence[float]) -> Values:
     """Return percentiles of each row, (…, percents), linear between ranks; rows are sorted, which is vectorised."""
     ranked = np.sort(values, axis=-1)
-    place = np.asarray(percents) / 100 * (ranked.shape[-1] - 1)
-    below = place.astype(np.intp)
+    below, above, share = _ranks(tuple(percents), ranked.shape[-1])
     low = ranked[..., below].astype(np.float64)
-    high = ranked[..., np.minimum(below + 1, ranked.shape[-1] - 1)]
-    return np.asarray(low + (place - below) * (high - low))
+    return np.asarray(low + share * (ranked[..., above] - low))
+
+
+@lru_cache(maxsize=64)
+def _ranks(percents: tuple[float, ...], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Values]:
+    """Return between which two of ``count`` ranks each percentile lies, and how far, (percents,) each."""
+    place = np.asarray(percents) / 100 * (count - 1)
+    below = place.astype(np.intp)
+    return below, np.minimum(below + 1, count - 1), place - below
 
 
 def medians(values: NDArray[Any]) -> Values:
     """Return the median of each row, (…,)."""
-    return np.asarray(quantiles(values, (50,))[..., 0])
+    ranked = np.sort(values, axis=-1)
+    low, high = ranked[..., (ranked.shape[-1] - 1) // 2], ranked[..., ranked.shape[-1] // 2]
+    return np.asarray(low + 0.5 * (np.asarray(high, np.float64) - low))
 
 
 def spread(values: NDArray[Any]) -> float:
@@ -56,7 +65,7 @@ def outline(values: NDArray[Any]) -> Values:
     half = max(float(q[_UPPER] - q[_LOWER]), 1e-3 * float(q[-1] - q[0]), TINY)
     q = (q - q[_MIDDLE]) / half
     tails = (ratio(q[10], -q[0]), ratio(q[8], -q[2]), ratio(-q[0], -q[2]), ratio(q[10], q[8]))
-    return np.concatenate([np.arcsinh(np.delete(q, _MIDDLE)), tails])
+    return np.concatenate([np.arcsinh(q[:_MIDDLE]), np.arcsinh(q[_LOWER + 2 :]), tails])
 
 
 def ratio(one: float, other: float) -> float:

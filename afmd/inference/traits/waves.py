@@ -40,7 +40,7 @@ def along_lines(image: Image) -> Values:
     """Return peaks of the lines' mean and median power spectrum in four bands, and its slopes, (12,)."""
     cols = min(image.shape[1], _COLUMNS)
     lines = image[:: max(1, len(image) // _LINES), :cols]
-    power = np.abs(np.fft.rfft((lines - lines.mean(axis=1, keepdims=True)) * np.hanning(cols), axis=1)) ** 2
+    power = _power(np.fft.rfft((lines - lines.mean(axis=1, keepdims=True)) * np.hanning(cols), axis=1))
     found: list[float] = []
     for spectrum in (log(medians(power.T), floor=1e-20), log(power.mean(axis=0), floor=1e-20)):
         count = len(spectrum)
@@ -57,30 +57,44 @@ def down_lines(native: planes.Plane) -> Values:
     lines = (
         medians(native[planes.RELIEF]), native[planes.ROW_STEP, :, 0], medians(native[planes.PASS_DIFFERENCE]),
     )  # fmt: skip
-    return np.concatenate([_peak_of(line.astype(np.float64)) for line in lines])
+    return _peaks_of(np.array(lines, np.float64)).ravel()
 
 
 def _peaks(plane: Image) -> Values:
     """Return the highest rise of ln power over its ring in every band and direction, and two peaks' facts, (28,)."""
     small = cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     small = (small - small.mean()) * _window()
-    power = np.square(np.abs(np.fft.rfft2(small)))
+    power = _power(np.fft.rfft2(small))
     logarithm = np.log(power + _TINY_SHARE * power.max() + 1e-30)
-    rings, regions, inside = _geometry()
-    flat = logarithm.reshape(-1)
-    rise = logarithm - np.array([medians(flat[ring]) for ring in rings])[_ring_of()]
+    rise = logarithm - _usual_of_rings(logarithm)[_ring_of()]
+    places, starts, inside = _regions()
     share = power / max(float(power[inside].sum()), 1e-30)
-    highest = [float(rise.reshape(-1)[region].max()) for region in regions]
+    highest = np.maximum.reduceat(rise.reshape(-1)[places], starts)
     return np.array([*highest, *_facts(rise, rise, share), *_facts(share, rise, share)])
 
 
-def _facts(by: NDArray[np.float64], rise: NDArray[np.float64], share: NDArray[np.float64]) -> list[float]:
+def _power(spectrum: NDArray[np.complexfloating]) -> NDArray[np.floating]:
+    """Return the squared magnitude."""
+    return np.asarray(np.square(spectrum.real) + np.square(spectrum.imag))
+
+
+def _usual_of_rings(logarithm: NDArray[np.floating]) -> Values:
+    """Return the median of each ring, (rings,): all are ranked at once, each lifted above the one before."""
+    places, ends = _rings()
+    lift = float(logarithm.max() - logarithm.min()) + 1
+    lifts = lift * np.arange(len(ends) - 1)
+    ranked = np.sort(logarithm.reshape(-1)[places] + np.repeat(lifts, np.diff(ends)))
+    low, high = (ranked[(ends[:-1] + ends[1:] - odd) // 2] for odd in (1, 0))
+    return np.asarray((low + high) / 2 - lifts)
+
+
+def _facts(by: NDArray[np.floating], rise: NDArray[np.floating], share: NDArray[np.floating]) -> list[float]:
     """Return rise, share of the power, rise of the second harmonic, ln wavenumber and direction of the greatest ``by``.
 
     A grating's walls have harmonics; a ripple is a sine.
     """
     wave, angle, down = _wavenumber(), _direction(), _down()
-    row, col = np.unravel_index(int(np.argmax(np.where(_geometry()[2], by, -np.inf))), by.shape)
+    row, col = np.unravel_index(int(np.argmax(np.where(_regions()[2], by, -np.inf))), by.shape)
     around = share[np.arange(row - 1, row + 2) % SIDE][:, max(col - 1, 0) : col + 2]
     twice_down, twice_along = 2 * int(down[row, 0]), 2 * int(col)
     harmonic = twice_along < rise.shape[1] and abs(twice_down) < SIDE // 2
@@ -90,17 +104,21 @@ def _facts(by: NDArray[np.float64], rise: NDArray[np.float64], share: NDArray[np
     ]  # fmt: skip
 
 
-def _peak_of(line: Values) -> list[float]:
-    """Return rise over the median, share and ln place of the highest peak of a line of numbers less its parabola."""
-    at = np.linspace(-1, 1, len(line))
-    rest = line - np.polyval(np.polyfit(at, line, 2), at)
-    power = np.abs(np.fft.rfft(rest * np.hanning(len(rest)))) ** 2
-    power = power[1 : max(len(rest) // 4, 4)]
-    logarithm = np.log(power + _TINY_SHARE * power.sum() + 1e-30)
-    return [
-        float(logarithm[1:].max() - medians(logarithm)), float(power.max() / max(power.sum(), 1e-30)),
-        float(np.log1p(np.argmax(power))),
-    ]  # fmt: skip
+def _peaks_of(lines: Values) -> Values:
+    """Return rise over the median, share and ln place of the highest peak of each row less its parabola, (…, 3)."""
+    count = lines.shape[-1]
+    parabolas, _ = np.linalg.qr(np.vander(np.linspace(-1, 1, count), 3))
+    rest = lines - (lines @ parabolas) @ parabolas.T
+    power = _power(np.fft.rfft(rest * np.hanning(count)))[..., 1 : max(count // 4, 4)]
+    whole = power.sum(axis=-1)
+    logarithm = np.log(power + _TINY_SHARE * whole[..., None] + 1e-30)
+    return np.stack(
+        [
+            logarithm[..., 1:].max(axis=-1) - medians(logarithm), power.max(axis=-1) / np.maximum(whole, 1e-30),
+            np.log1p(np.argmax(power, axis=-1)),
+        ],
+        axis=-1,
+    )  # fmt: skip
 
 
 def _smooth(spectrum: Values) -> Values:
@@ -139,13 +157,20 @@ def _ring_of() -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=1)
-def _geometry() -> tuple[list[NDArray[np.intp]], list[NDArray[np.intp]], NDArray[np.bool_]]:
-    """Return the flat places of each ring, those of each band and direction, and a mask (128, 65) of all looked at."""
-    wave, angle, ring = _wavenumber(), _direction(), _ring_of()
-    rings = [np.flatnonzero(ring == number) for number in range(int(ring.max()) + 1)]
-    regions = [
+def _rings() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the flat places of all wavenumbers, ring by ring, and where each ring begins and the last ends."""
+    rings = _ring_of().reshape(-1)
+    return np.argsort(rings, kind="stable"), np.concatenate([[0], np.cumsum(np.bincount(rings))])
+
+
+@lru_cache(maxsize=1)
+def _regions() -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the flat places of each band and direction, one after the other, where each begins, and a mask of all."""
+    wave, angle = _wavenumber(), _direction()
+    places = [
         np.flatnonzero((wave >= low) & (wave < high) & (angle >= first) & (angle < last))
         for low, high in pairwise(_BANDS)
         for first, last in _DIRECTIONS
     ]
-    return rings, regions, (wave >= _BANDS[0]) & (wave < _BANDS[-1])
+    starts = np.cumsum([0, *map(len, places[:-1])])
+    return np.concatenate(places), starts, (wave >= _BANDS[0]) & (wave < _BANDS[-1])
