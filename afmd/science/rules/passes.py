@@ -37,9 +37,9 @@ def disagreement(heights: Plane, other: Plane) -> Plane:
     tolerated *= np.float32(SHIFT_LEFT)
     tolerated += np.float32(sampled_sigma(apart))
     np.maximum(tolerated, np.finfo(np.float32).tiny, out=tolerated)
-    excess = np.divide(np.abs(apart, out=apart), tolerated, out=apart)
-    excess[_oddness(heights) < _oddness(other)] = 0
-    return excess
+    np.abs(apart, out=apart)
+    apart *= _oddness(heights) >= _oddness(other)
+    return np.asarray(np.divide(apart, tolerated, out=apart))
 
 
 def difference(heights: Plane, other: Plane) -> Plane:
@@ -67,7 +67,7 @@ def _slope(heights: Plane) -> Plane:
 def _oddness(heights: Plane) -> Plane:
     """Return how far each pixel is from the mean of the lines around it, over some px of its own line."""
     own, around = cv2.blur(heights, (ALONG, 1)), cv2.blur(heights, (ALONG, AROUND))
-    return np.asarray(cv2.absdiff(own, around))
+    return np.asarray(cv2.absdiff(own, around, dst=own))
 
 
 def _shift(heights: Plane, other: Plane) -> int:

@@ -63,7 +63,8 @@ def streaks(steps: Plane) -> Plane:
     if seen_from == 0:
         return result
     for run in RUNS:
-        _raise_streaks(result, averaged(steps, run), sharp=sharp, seen_from=seen_from)
+        mean = sharp.copy() if run == RUNS[0] else averaged(steps, run)
+        _raise_streaks(result, mean, sharp=sharp, seen_from=seen_from)
     return result
 
 
@@ -144,14 +145,12 @@ class _Bands:
         wide = np.minimum(np.maximum(AROUND_LINES, 3 * (self.bottom - self.top)), rows - 1)
         middle = (self.top + self.bottom) // 2
         start = np.clip(middle - wide // 2, 0, rows - 1 - wide)
-        around = np.arange(AROUND_LINES) * wide[:, None]
-        around //= AROUND_LINES - 1
-        around += (first + start)[:, None]
-        levels = flat[around]
-        levels.partition(AROUND_LINES // 2, axis=1)
-        off = flat[first + middle] - levels[:, AROUND_LINES // 2]
-        stay = off * np.sign(self.rise) >= STANDS_OFF * np.abs(self.rise)
-        return self.where(stay)
+        lines = (np.arange(rows)[:, None] * np.arange(AROUND_LINES) // (AROUND_LINES - 1))[wide]
+        lines += (first + start)[:, None]
+        upward = np.sign(self.rise)
+        beyond = (flat[first + middle] - np.float32(STANDS_OFF) * self.rise) * upward
+        reached = flat[lines] * upward[:, None] <= beyond[:, None]  # by more than half of them, so by their median
+        return self.where(np.count_nonzero(reached, axis=1) > AROUND_LINES // 2)
 
     def less_if_thick(self) -> "_Bands":
         """Return the bands, weaker the thicker they are: of many lines, some two begin and end like a streak."""
@@ -168,7 +167,7 @@ class _Bands:
         first = np.repeat(np.cumsum(length) - length, length)
         row = np.repeat(self.top, length) + np.arange(length.sum()) - first
         place = row * plane.shape[1] + np.repeat(self.col, length)
-        order = np.argsort(place, kind="stable")
+        order = np.argsort(place)
         place, strength = place[order], np.repeat(self.strength, length)[order]
         keep = _in_long_runs(place, plane.shape[1], min(longer, plane.shape[1]))
         np.maximum.at(plane.reshape(-1), place[keep], strength[keep])
@@ -189,17 +188,17 @@ class _Steps:
     @classmethod
     def found(cls, mean: Plane) -> "_Steps":
         """Return the steps that are large for their surroundings and that no neighbouring pair of lines shares."""
-        size = np.abs(mean)
+        size, cols = np.abs(mean), mean.shape[1]
         place = np.flatnonzero(size > np.float32(LEAST_STEP))  # local σ is never below that of the frame
         usual = _weighed_usual(size).reshape(-1)[place]
         strength: Plane = np.divide(size.reshape(-1)[place], local_scale(usual), dtype=np.float32)
-        row, col = np.divmod(place, mean.shape[1])
-        keep = strength > np.float32(LEAST_STEP)
-        keep &= ~(_shared(mean, row, col, -1) | _shared(mean, row, col, 1))
-        kept = np.flatnonzero(keep)
-        kept = kept[np.argsort(col[kept], kind="stable")]
-        row, col = row[kept], col[kept]
-        return cls(col, row, mean[row, col], strength[kept])
+        keep = np.flatnonzero(strength > np.float32(LEAST_STEP))
+        place, strength = place[keep], strength[keep]
+        keep = np.flatnonzero(~(_shared(mean, place, -cols) | _shared(mean, place, cols)))
+        row, col = np.divmod(place[keep], cols)
+        order = np.argsort(col * len(mean) + row)
+        row, col = row[order], col[order]
+        return cls(col, row, mean[row, col], strength[keep[order]])
 
     def ended_by(self, sharp: Plane, *, sigma: np.float32, seen_from: float) -> "_Steps":
         """Return the steps less those that averaging drew past the end of their streak.
@@ -213,26 +212,29 @@ class _Steps:
 
     def bands(self, *, thickest: int, lines: int) -> _Bands:
         """Return every piece of a column after whose first step the next few add up to nothing."""
-        count = len(self.col)
-        total, peak = self.size.copy(), np.abs(self.size)
-        weaker = self.strength.copy()
-        end = np.zeros(count, dtype=np.intp)
-        rise, strength = np.zeros_like(self.size), np.zeros_like(self.size)
-        for ahead in range(1, min(STEPS_AHEAD, count - 1) + 1):
-            last = slice(ahead, count)
-            start = slice(0, count - ahead)
+        start: Index = np.arange(len(self.col) - 1)  # of the pieces that have not ended
+        total, peak = self.size[:-1], np.abs(self.size[:-1])
+        found: list[_Bands] = []
+        for ahead in range(1, STEPS_AHEAD + 1):
+            last = np.minimum(start + ahead, len(self.col) - 1)  # whose own pieces ended before
             near = (self.col[last] == self.col[start]) & (self.row[last] - self.row[start] <= thickest)
-            total[start] += np.where(near, self.size[last], 0)
-            closes = near & (end[start] == 0) & (np.abs(total[start]) <= UNDONE * peak[start])
-            end[start][closes] = self.row[last][closes]
-            rise[start][closes] = (np.sign(self.size[start]) * peak[start])[closes]
-            strength[start][closes] = np.minimum(weaker[start], self.strength[last])[closes]
-            np.maximum(peak[start], np.abs(total[start]), out=peak[start])
-        done = np.flatnonzero(end)
-        inner = _Bands(self.col[done], self.row[done] + 1, end[done] + 1, rise[done], strength[done])
-        return _joined(inner, self._at_border(thickest=thickest, lines=lines)).less_if_thick()
+            near &= last == start + ahead
+            start, last, peak = start[near], last[near], peak[near]
+            total = total[near] + self.size[last]
+            closes = np.abs(total) <= UNDONE * peak
+            found.append(self._between(start[closes], last[closes], peak[closes]))
+            start, total, peak = start[~closes], total[~closes], peak[~closes]
+            np.maximum(peak, np.abs(total), out=peak)
+        return _joined(*found, *self._at_border(thickest=thickest, lines=lines)).less_if_thick()
 
-    def _at_border(self, *, thickest: int, lines: int) -> _Bands:
+    def _between(self, start: Index, last: Index, peak: Plane) -> _Bands:
+        """Return the pieces between two steps each, as strong as the weaker; ``peak``: how far they stand off."""
+        return _Bands(
+            self.col[start], self.row[start] + 1, self.row[last] + 1, np.sign(self.size[start]) * peak,
+            np.minimum(self.strength[start], self.strength[last]),
+        )  # fmt: skip
+
+    def _at_border(self, *, thickest: int, lines: int) -> tuple[_Bands, _Bands]:
         """Return what lies above each column's first step and below its last, where that is near the border.
 
         Only one of the two steps is seen: it counts half.
@@ -255,14 +257,17 @@ class _Steps:
             self.size[last],
             self.strength[last] * np.float32(0.5),
         )
-        return _joined(above, below)
+        return above, below
 
 
-def _shared(mean: Plane, row: Index, col: Index, away: int) -> NDArray[np.bool_]:
-    """Return True for steps that the pair of lines ``away`` below shares: of the same sign, and not much smaller."""
-    neighbour = row + away
-    inside = (neighbour >= 0) & (neighbour < len(mean))
-    own, other = mean[row, col], mean[np.where(inside, neighbour, row), col]
+def _shared(mean: Plane, place: Index, away: int) -> NDArray[np.bool_]:
+    """Return True for steps that the pair of lines ``away`` px on shares: of the same sign, and not much smaller.
+
+    ``place``: in the flat frame. ``away``: the length of a line, or less than nothing for the pair before.
+    """
+    flat, neighbour = mean.reshape(-1), place + away
+    inside = (neighbour >= 0) & (neighbour < flat.size)
+    own, other = flat[place], flat[np.where(inside, neighbour, place)]
     return np.asarray(inside & (own * other > 0) & (np.abs(other) >= np.float32(LONELY) * np.abs(own)))
 
 
@@ -277,9 +282,9 @@ def _in_long_runs(place: Index, cols: int, length: int) -> NDArray[np.bool_]:
     return np.repeat(reach >= length, members)
 
 
-def _joined(one: _Bands, other: _Bands) -> _Bands:
-    pairs = ((getattr(one, name), getattr(other, name)) for name in ("col", "top", "bottom", "rise", "strength"))
-    return _Bands(*(np.concatenate(pair) for pair in pairs))
+def _joined(*parts: _Bands) -> _Bands:
+    names = ("col", "top", "bottom", "rise", "strength")
+    return _Bands(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def local_scale(weighed: Plane) -> Plane:
