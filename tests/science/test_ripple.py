@@ -77,6 +77,28 @@ def test_a_low_wave_under_all_of_the_ground_goes_though_features_do_not_swing():
     assert scenes.rms_error(level(heights, pixel_nm=2.0).heights, clean) < 0.03
 
 
+@pytest.mark.parametrize("degrees", [0, 90])
+def test_where_features_are_few_the_texture_tells_the_gain(degrees):
+    rng = np.random.default_rng(6)
+    clean = scenes.dna(rng, SIDE)
+    clean[60:] = 0
+    clean += rng.normal(0, 0.03, SIDE)
+    clean -= clean.min()
+
+    wave = found(rippled(clean, degrees=degrees))
+
+    assert wave is not None
+    assert wave.gain == pytest.approx(0.4, rel=0.15)
+
+
+@pytest.mark.parametrize("height", [1.0, 3.0, 10.0])
+def test_an_aligned_grating_with_rough_tops_is_no_ripple(height):
+    rng = np.random.default_rng(7)
+    wave = np.sin(2 * np.pi * 0.02 * np.arange(SIDE[1]))
+
+    assert found(height * wave + rng.normal(0, 0.03, SIDE) * (1 + 0.5 * wave)) is None
+
+
 def test_background_and_heights_are_the_input_again():
     heights = rippled(dna(6), degrees=0).astype(np.float32)
 

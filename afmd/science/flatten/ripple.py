@@ -2,13 +2,15 @@
 
 measured = true · (1 + gain · sine), where heights count from the scanner's zero, not from the ground (paper A, section
 3.2.4). The wave is found as the line that the ground's mean profile is made of; the crests of the features tell the
-gain.
+gain, or, where they are too few, the texture of the ground, which swings as all heights do.
 
 Rule: a wave is the scanner's where every feature swings in step with it, or where every part of the frame shows the
-same low wave, aligned to the axis and of one frequency alone. Any other is the sample's.
+same low wave, aligned to the axis and of one frequency alone, or where the texture swings with a low wave. Any other
+is the sample's.
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +36,15 @@ STANDS_OUT, ALONE = 0.5, 0.8
 """Least share of the profile's variance that a wave must explain: to be looked at, and without a gain to prove it."""
 MOST_RELIEF, LOW = 0.5, 0.15
 """Greatest amplitude as a share of the relief, likewise."""
+LOW_WITH_TEXTURE = 0.3
+"""The same where the texture swings too; half the relief is a grating's own."""
 ALIKE = 0.5
 """How far the strips' own waves may lie from the whole frame's, as a share of its amplitude."""
 FEATURE_SIGMAS = 5.0
 FEWEST_CRESTS = 60
 STRIPS = 8
 SURE = 5.0
-"""Least gain in standard errors, by leaving out each strip across the wave in turn."""
+"""Least gain in standard errors, by leaving out each strip across the wave in turn; features and texture together."""
 GAIN_RANGE = (0.05, 0.9)
 FIRST_GAINS = (0.0, 0.2, 0.4, 0.6)
 IN_STEP = 0.5
@@ -89,6 +93,19 @@ class Wave:
         return np.expand_dims(values.astype(np.float32), 1 - self.axis)
 
 
+class Gain(NamedTuple):
+    """By which share heights swing with a wave, and that in its standard errors; both 0 where it is no gain."""
+
+    size: float
+    sure: float
+
+    @classmethod
+    def judged(cls, size: float, out: float, error: float) -> Self:
+        """Return a gain that lies within its range; ``out``: the swing out of step. All in parts of the height."""
+        within = GAIN_RANGE[0] < size < GAIN_RANGE[1] and abs(out) < IN_STEP * size
+        return cls(float(size), float(size / max(error, TINY))) if within else cls(0.0, 0.0)
+
+
 def ground_wave(fit: Fit, frame: Thinned, shape: tuple[int, ...]) -> Wave | None:
     """Return the wave that the ground's profile is mostly made of, or None. ``shape``: of the whole scan."""
     relief = _relief(fit.scanner.off(frame))
@@ -102,14 +119,19 @@ def ground_wave(fit: Fit, frame: Thinned, shape: tuple[int, ...]) -> Wave | None
 def scanners_own(wave: Wave, fit: Fit, frame: Thinned, shape: tuple[int, ...]) -> Wave | None:
     """Return the wave, with its gain, where it is surely the scanner's. ``fit``, ``frame``: once it has been taken off.
 
-    Only crests are looked at, so that it does not matter how many flanks there are and what the tip makes of them.
+    Of features only crests are looked at, so that it does not matter how many flanks there are and what the tip makes
+    of them. The greater of the two gains is taken: noise makes either smaller, never greater.
     """
     flat = fit.scanner.off(frame)
     row, col = np.nonzero(_crests(flat) & (flat > FEATURE_SIGMAS * narrow_sigma(fit.rest, fit.weight)))
     at, beside = (row, col) if wave.axis == 0 else (col, row)
     strip = beside * STRIPS // flat.shape[1 - wave.axis]
-    gain = _gain(wave, _places(frame, shape, wave.axis)[at], flat[row, col], strip)
-    if not gain and wave.amplitude > LOW * _relief(flat):
+    places = _places(frame, shape, wave.axis)
+    crests = _crests_gain(wave, places[at], flat[row, col], strip)
+    texture = _texture_gain(wave, places, flat, fit.weight > 0)
+    sure = float(np.hypot(crests.sure, texture.sure)) > SURE
+    gain = max(crests.size, texture.size) if sure else 0.0
+    if crests.sure <= SURE and wave.amplitude > (LOW_WITH_TEXTURE if gain else LOW) * _relief(flat):
         return None
     return replace(wave, gain=gain) if gain or _is_alike_everywhere(wave, fit, frame, shape) else None
 
@@ -220,21 +242,39 @@ def _crests(flat: Floats) -> NDArray[np.bool_]:
     return crest
 
 
-def _gain(wave: Wave, at: Doubles, height: Floats, strip: NDArray[np.intp]) -> float:
-    """Return by which share the (crests,) heights swing with the wave; 0 where that is not sure.
+def _crests_gain(wave: Wave, at: Doubles, height: Floats, strip: NDArray[np.intp]) -> Gain:
+    """Return by which share the (crests,) heights swing with the wave; none where they are few.
 
     ``at``: places along the wave. ``strip``: which strip across it each crest lies in.
     """
     if len(at) < FEWEST_CRESTS:
-        return 0.0
+        return Gain(0.0, 0.0)
     angle = 2 * np.pi * wave.frequency * at + np.arctan2(wave.cosine, wave.sine)
     basis = np.column_stack([np.ones_like(angle), np.sin(angle), np.cos(angle)])
     tried = [_settled(basis, height, strip, first) for first in FIRST_GAINS]
     (mean, swing, out), sums = min(tried, key=lambda one: _spread(basis, height, one[0]))
     others = np.array([_solved(sums.sum(axis=0) - own)[1] for own in sums])
     error = float(np.sqrt((STRIPS - 1) / STRIPS * np.square(others - others.mean()).sum()))
-    sure = swing > SURE * error and abs(out) < IN_STEP * swing
-    return float(swing / mean) if sure and GAIN_RANGE[0] < swing / mean < GAIN_RANGE[1] else 0.0
+    return Gain.judged(swing / mean, out / mean, error / abs(mean))
+
+
+def _texture_gain(wave: Wave, at: Doubles, flat: Floats, ground: NDArray[np.bool_]) -> Gain:
+    """Return by which share the texture of the ``ground`` swings with the wave.
+
+    ``at``: places along the wave. A detector's noise does not swing, so that this is at most the gain.
+    """
+    rough, own = np.abs(np.diff(flat, 2, axis=1)), ground[:, 1:-1]
+    if wave.axis == 1:
+        rough, own, at = np.ascontiguousarray(rough.T), np.ascontiguousarray(own.T), at[1:-1]
+    strips = zip(*(np.array_split(array, STRIPS, axis=1) for array in (rough, own)), strict=True)
+    parts = np.array([line_quantile(values, trusted, 0.5) for values, trusted in strips])
+    usual = np.nanmean(parts, axis=1, keepdims=True)
+    shares = np.where(np.isnan(parts), usual, parts) / np.maximum(usual, TINY)
+    angle = 2 * np.pi * wave.frequency * at + np.arctan2(wave.cosine, wave.sine)
+    bend = np.polynomial.legendre.legvander(np.linspace(-1, 1, len(at)), ORDER)
+    swings = np.linalg.lstsq(np.column_stack([np.sin(angle), np.cos(angle), bend]), shares.T, rcond=None)[0][:2]
+    gain, out = swings.mean(axis=1)
+    return Gain.judged(float(gain), float(out), float(swings[0].std(ddof=1)) / np.sqrt(STRIPS))
 
 
 def _settled(basis: Doubles, height: Floats, strip: NDArray[np.intp], first: float) -> tuple[Doubles, Doubles]:
