@@ -41,19 +41,23 @@ def confidence(
     what is wrong with the scan.
     """
     few = _few(restored)
-    relief = float(np.subtract(*np.percentile(few, RELIEF_PARTS[::-1])))
+    ordered = np.sort(few, axis=None)
+    low, high = np.interp(np.array(RELIEF_PARTS) / 100 * (ordered.size - 1), np.arange(ordered.size), ordered)
+    relief = float(high - low)
     if relief <= 0:
         return 1.0
     fill = float(np.linalg.norm(sigma)) / math.sqrt(sigma.size) / relief
     passes = OF_PASSES * (pass_rms_nm or 0.0) / relief
-    error = math.hypot(_levelling(_few(raw), few, relief), fill, passes, OF_TOUCHED * touched_share)
+    error = math.hypot(_levelling(_few(raw), few, ordered, relief), fill, passes, OF_TOUCHED * touched_share)
     sure = 0.5 * (1 + math.erf(math.log10(NEAR / error) / (SPREAD * math.sqrt(2))))
     return sure * (UNSURE_OF_CLASS if abstained else 1.0)
 
 
-def _levelling(raw: Heights, restored: Heights, relief: float) -> float:
-    """Return the error over the relief that levelling leaves on scans that look like this one, median."""
-    ordered = np.sort(restored, axis=None)
+def _levelling(raw: Heights, restored: Heights, ordered: Heights, relief: float) -> float:
+    """Return the error over the relief that levelling leaves on scans that look like this one, median.
+
+    ``ordered``: the restored heights in rising order.
+    """
     middle = len(ordered) // 2
     half = float((ordered[middle:] - ordered[: len(ordered) - middle]).min())
     removed = float((raw - restored).std())
@@ -63,10 +67,19 @@ def _levelling(raw: Heights, restored: Heights, relief: float) -> float:
 
 def _slow(heights: Heights) -> float:
     """Return which share of the variance is in waves of less than ``SLOW_WAVES`` periods over the frame."""
-    power = np.square(np.abs(np.fft.fft2(heights - heights.mean())))
-    down, across = (np.fft.fftfreq(side) * side for side in heights.shape)
+    apart = heights - heights.mean()
+    (down, left), (across, right) = (_slow_waves(side) for side in heights.shape)
+    power = np.square(np.abs(left @ apart @ right.T))
     slow = np.hypot(down[:, None], across) < SLOW_WAVES
-    return float(power[slow].sum() / max(power.sum(), np.finfo(np.float64).tiny))
+    whole = apart.size * float(np.square(apart).sum())  # of all waves (Parseval)
+    return float(power[slow].sum() / max(whole, np.finfo(np.float64).tiny))
+
+
+def _slow_waves(side: int) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+    """Return periods over ``side`` pixels below ``SLOW_WAVES``, (waves,), and their Fourier transform (waves, side)."""
+    periods = np.fft.fftfreq(side) * side
+    periods = periods[np.abs(periods) < SLOW_WAVES]
+    return periods, np.exp(-2j * np.pi / side * periods[:, None] * np.arange(side))
 
 
 def _few(heights: Heights) -> NDArray[np.float64]:

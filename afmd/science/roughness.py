@@ -6,6 +6,7 @@ Rule: strip by strip, so that a large frame costs no large copies and its strips
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,24 +38,31 @@ def roughness(heights: Heights, *, pixel_nm: Pitch, tilt: Slopes = (0.0, 0.0)) -
 def line_residual_nm(heights: Heights, *, ground: Mask) -> float:
     """Return paper A's RMSE_line: rms over ``ground`` (True = counts) of each row about its own straight line, nm."""
     square, count = 0.0, 0
-    x = np.linspace(-1, 1, heights.shape[1])
+    x = np.linspace(-1, 1, heights.shape[1], dtype=np.float32)
     powers = np.stack([np.ones_like(x), x, x**2], axis=1)
     for strip in _strips(heights.shape):
         rows = strip.rows(own=True)
-        vote = ground[rows].astype(np.float64)
-        z = heights[rows] * vote
-        votes, sum_x, sum_xx = (vote @ powers).T
+        vote = ground[rows].astype(np.float32)
+        votes, sum_x, sum_xx = (vote @ powers).T.astype(np.float64)
         n = np.maximum(votes, 1)
-        sum_z, sum_xz = (z @ powers[:, :2]).T
+        z = np.asarray(heights[rows] * vote, np.float32)
+        z -= (_row_sums(z) / n).astype(np.float32)[:, None]
+        z *= vote
+        sum_z, sum_xz = _row_sums(z), (z @ x).astype(np.float64)  # the former is what rounding left
         spread = np.maximum(sum_xx - sum_x**2 / n, 0)
         lean = sum_xz - sum_x * sum_z / n
-        slope = np.divide(lean, spread, out=np.zeros_like(lean), where=spread > 1e-12 * n)
-        z -= ((sum_z - slope * sum_x) / n)[:, None]
-        z -= np.multiply.outer(slope, x)
+        slope = np.divide(lean, spread, out=np.zeros_like(lean), where=spread > 1e-6 * n)
+        line = np.multiply.outer(slope.astype(np.float32), x)
+        line += ((sum_z - slope * sum_x) / n).astype(np.float32)[:, None]
+        z -= line
         z *= vote
-        square += float(np.vdot(z, z))
+        square += cv2.norm(z, cv2.NORM_L2SQR)
         count += int(votes.sum())
     return float(np.sqrt(square / max(count, 1)))
+
+
+def _row_sums(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(cv2.reduce(values, 1, cv2.REDUCE_SUM, dtype=cv2.CV_64F), np.float64).ravel()
 
 
 def mean_gradient(heights: Heights, *, ground: Mask) -> float:
@@ -62,10 +70,10 @@ def mean_gradient(heights: Heights, *, ground: Mask) -> float:
     sums = np.zeros((2, 2))
     for strip in _strips(heights.shape):
         rows = strip.rows(own=False)
-        down, across = _facet_slopes(heights[rows], (1.0, 1.0))
+        steepness = _steepness(heights[rows], (1.0, 1.0))
+        np.sqrt(steepness, out=steepness)
         t = ground[rows]
         whole = t[1:, 1:] & t[1:, :-1] & t[:-1, 1:] & t[:-1, :-1]
-        steepness = np.sqrt(down * down + across * across)
         sums[1] += float(steepness.sum()), whole.size
         steepness *= whole
         sums[0] += float(steepness.sum()), np.count_nonzero(whole)
@@ -100,13 +108,12 @@ class _Totals:
 
     def add_heights(self, z: Heights) -> None:
         self.pixels += z.size
-        self.absolute += float(np.abs(z).sum())
-        self.square += float((z * z).sum())
+        self.absolute += cv2.norm(z, cv2.NORM_L1)
+        self.square += cv2.norm(z, cv2.NORM_L2SQR)
         self.low, self.high = min(self.low, float(z.min())), max(self.high, float(z.max()))
 
     def add_facets(self, z: Heights, pixel_nm: Pitch) -> None:
-        down, across = _facet_slopes(z, pixel_nm)
-        steepness = down * down + across * across
+        steepness = _steepness(z, pixel_nm)
         self.facets += steepness.size
         self.steepness += float(steepness.sum())
         rise = steepness + 1
@@ -139,10 +146,17 @@ def _planed(heights: Heights, strip: _Strip, tilt: Slopes, pixel_nm: Pitch) -> H
     return part - down[:, None].astype(np.float32) - across.astype(np.float32)
 
 
-def _facet_slopes(heights: Heights, pixel_nm: Pitch) -> tuple[Heights, Heights]:
-    """Return the slopes (down, across) of every 2 × 2 pixels, nm per nm."""
-    down, across = heights[1:] - heights[:-1], heights[:, 1:] - heights[:, :-1]
-    down, across = down[:, 1:] + down[:, :-1], across[1:] + across[:-1]
-    down *= np.float32(0.5 / pixel_nm[0])
-    across *= np.float32(0.5 / pixel_nm[1])
-    return down, across
+def _steepness(heights: Heights, pixel_nm: Pitch) -> Heights:
+    """Return the squared slope of every 2 × 2 pixels, new: down and across are half the sum and difference of the
+    diagonals' rises."""
+    one, other = heights[1:, 1:] - heights[:-1, :-1], heights[1:, :-1] - heights[:-1, 1:]
+    down, across = (0.25 / pitch**2 for pitch in pixel_nm)
+    both = None if down == across else one * other
+    one *= one
+    other *= other
+    one += other
+    one *= one.dtype.type(down + across)
+    if both is not None:
+        one += one.dtype.type(2 * (down - across)) * both
+        np.maximum(one, 0, out=one)
+    return one
