@@ -44,29 +44,34 @@ def segmenter_planes(heights: NDArray[np.float32], retrace: NDArray[np.float32] 
     there is another, 1 or 0.
     """
     planes = np.empty((len(NAMES), *heights.shape), np.float32)
-    level = less_plane(heights, out=planes[RELIEF])
-    down, across = _down(level, out=planes[DOWN]), _across(level, out=planes[ACROSS])
-    steps = _row_medians(down[:, _every(level.shape[1], 256)])
-    joined = np.subtract(level, np.cumsum(steps, dtype=np.float64).astype(np.float32)[:, None], out=planes[ALIGNED])
-    less_plane(joined, out=joined)
-    down -= steps[:, None]
-    np.subtract(level, median_of_five_rows(level), out=planes[SCAR])
-    noise = row_noise(across)
-    above_ground(joined, out=planes[FLAT])
-    scales = {i: robust_scale(planes[i]) for i in (RELIEF, ALIGNED, DOWN, SCAR, ACROSS)}
-    if retrace is not None:
-        _difference(level, less_plane(retrace), out=planes[PASS_DIFFERENCE])
-        scales[PASS_DIFFERENCE] = scales[ACROSS]
-    for plane, scale in scales.items():
-        np.divide(planes[plane], scale, out=planes[plane])
-    for plane in (*scales, FLAT):
-        np.arcsinh(planes[plane], out=planes[plane])
-    planes[ROW_NOISE] = np.arcsinh(noise)[:, None]
-    planes[ROW_STEP] = np.arcsinh(steps / max(robust_scale(steps), 0.1 * scales[DOWN]))[:, None]
+    level = less_plane(heights, out=planes[RELIEF])  # each plane is compressed while a core's cache holds it
+    across = _across(level, out=planes[ACROSS])
+    planes[ROW_NOISE] = np.arcsinh(row_noise(across))[:, None]
+    noise = _compressed(across)
     if retrace is None:
         planes[PASS_DIFFERENCE] = 0
+    else:
+        _compressed(_difference(level, less_plane(retrace), out=planes[PASS_DIFFERENCE]), scale=noise)
     planes[PASS_PRESENT] = retrace is not None
+    down = _down(level, out=planes[DOWN])
+    steps = _row_medians(down[:, _every(level.shape[1], 256)])
+    down -= steps[:, None]
+    planes[ROW_STEP] = np.arcsinh(steps / max(robust_scale(steps), 0.1 * _compressed(down)))[:, None]
+    _compressed(np.subtract(level, median_of_five_rows(level), out=planes[SCAR]))
+    joined = np.subtract(level, np.cumsum(steps, dtype=np.float64).astype(np.float32)[:, None], out=planes[ALIGNED])
+    flat = above_ground(less_plane(joined, out=joined), out=planes[FLAT])
+    np.arcsinh(flat, out=flat)
+    _compressed(joined)
+    _compressed(level)
     return planes
+
+
+def _compressed(plane: Plane, *, scale: float | None = None) -> float:
+    """Divide a plane by its scale, or by another, and take its asinh, in place; return the scale."""
+    scale = robust_scale(plane) if scale is None else scale
+    plane /= np.float32(scale)
+    np.arcsinh(plane, out=plane)
+    return scale
 
 
 def classifier_planes(heights: NDArray[np.float32], retrace: NDArray[np.float32] | None = None) -> Plane:
