@@ -96,6 +96,26 @@ def test_after_a_rest_a_network_says_what_it_said_before(weights):
     np.testing.assert_array_equal(network.segment(own).artifact, before.artifact)
 
 
+def test_a_network_says_the_same_of_a_scan_whatever_shape_it_saw_between(weights):
+    network, own = network_segmenter(weights), scan(96, 160)
+    before = network.segment(own)
+
+    assert network.segment(scan(160, 96)).artifact.shape == (160, 96)
+
+    np.testing.assert_array_equal(network.segment(own).artifact, before.artifact)
+
+
+def test_threads_that_see_different_shapes_do_not_get_in_each_others_way(weights):
+    segmenter, scans = network_segmenter(weights), [scan(64, 96), scan(96, 64), scan(128, 64)]
+    alone = [segmenter.segment(one).artifact for one in scans]
+
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda one: segmenter.segment(one).artifact, scans * 4))
+
+    for found, expected in zip(together, alone * 4, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_one_session_serves_all_who_ask_for_the_same_weights(weights):
     model = load_manifest(weights).model("classifier")
 
