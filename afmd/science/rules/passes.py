@@ -66,8 +66,15 @@ def _slope(heights: Plane) -> Plane:
 
 def _oddness(heights: Plane) -> Plane:
     """Return how far each pixel is from the mean of the lines around it, over some px of its own line."""
-    own, around = cv2.blur(heights, (ALONG, 1)), cv2.blur(heights, (ALONG, AROUND))
+    own = cv2.sepFilter2D(
+        heights, -1, _mean_of(ALONG), _mean_of(1)
+    )  # half the cost of OpenCV's blur, which sums doubles
+    around = cv2.sepFilter2D(own, -1, _mean_of(1), _mean_of(AROUND))
     return np.asarray(cv2.absdiff(own, around, dst=own))
+
+
+def _mean_of(count: int) -> NDArray[np.float32]:
+    return np.full(count, 1 / count, np.float32)
 
 
 def _shift(heights: Plane, other: Plane) -> int:

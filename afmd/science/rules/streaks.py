@@ -163,6 +163,8 @@ class _Bands:
 
     def painted(self, plane: Plane, *, longer: int) -> None:
         """Raise ``plane`` to the bands' strength where they stand side by side for at least ``longer`` px."""
+        if self.col.size == 0:
+            return
         length = self.bottom - self.top
         first = np.repeat(np.cumsum(length) - length, length)
         row = np.repeat(self.top, length) + np.arange(length.sum()) - first
@@ -273,13 +275,11 @@ def _shared(mean: Plane, place: Index, away: int) -> NDArray[np.bool_]:
 
 def _in_long_runs(place: Index, cols: int, length: int) -> NDArray[np.bool_]:
     """Return True where sorted flat indices, some twice, lie in a run along a line of at least ``length`` px."""
-    if place.size == 0:
-        return np.empty(0, dtype=bool)
-    gap = np.diff(place, prepend=-2)
-    starts = np.flatnonzero((gap > 1) | ((gap == 1) & (place % cols == 0)))
-    members = np.diff(starts, append=place.size)
-    reach = place[starts + members - 1] - place[starts] + 1
-    return np.repeat(reach >= length, members)
+    gap = place[1:] - place[:-1]
+    breaks = np.flatnonzero((gap > 1) | ((gap == 1) & (place[1:] % cols == 0))) + 1
+    starts, ends = np.append(0, breaks), np.append(breaks, place.size)
+    reach = place[ends - 1] - place[starts] + 1
+    return np.repeat(reach >= length, ends - starts)
 
 
 def _joined(*parts: _Bands) -> _Bands:
