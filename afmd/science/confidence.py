@@ -42,8 +42,8 @@ def confidence(
     """
     few = _few(restored)
     ordered = np.sort(few, axis=None)
-    low, high = np.interp(np.array(RELIEF_PARTS) / 100 * (ordered.size - 1), np.arange(ordered.size), ordered)
-    relief = float(high - low)
+    low, high = (_percentile(ordered, part) for part in RELIEF_PARTS)
+    relief = high - low
     if relief <= 0:
         return 1.0
     fill = float(np.linalg.norm(sigma)) / math.sqrt(sigma.size) / relief
@@ -63,6 +63,13 @@ def _levelling(raw: Heights, restored: Heights, ordered: Heights, relief: float)
     removed = float((raw - restored).std())
     logs = (math.log10(max(part, LEAST)) for part in (half / relief, removed / relief, _slow(restored)))
     return float(10 ** (CONSTANT + sum(w * x for w, x in zip((OF_HALF, OF_REMOVED, OF_SLOW), logs, strict=True))))
+
+
+def _percentile(ordered: NDArray[np.float64], percent: float) -> float:
+    """Return a percentile of rising values, linear between ranks."""
+    share, below = math.modf(percent / 100 * (ordered.size - 1))
+    low, high = ordered[int(below)], ordered[min(int(below) + 1, ordered.size - 1)]
+    return float(low + share * (high - low))
 
 
 def _slow(heights: Heights) -> float:

@@ -46,9 +46,8 @@ def line_residual_nm(heights: Heights, *, ground: Mask) -> float:
         votes, sum_x, sum_xx = (vote @ powers).T.astype(np.float64)
         n = np.maximum(votes, 1)
         z = np.asarray(heights[rows] * vote, np.float32)
-        z -= (_row_sums(z) / n).astype(np.float32)[:, None]
-        z *= vote
-        sum_z, sum_xz = _row_sums(z), (z @ x).astype(np.float64)  # the former is what rounding left
+        sum_z = np.asarray(cv2.reduce(z, 1, cv2.REDUCE_SUM, dtype=cv2.CV_64F), np.float64).ravel()
+        sum_xz = (z @ x).astype(np.float64)
         spread = np.maximum(sum_xx - sum_x**2 / n, 0)
         lean = sum_xz - sum_x * sum_z / n
         slope = np.divide(lean, spread, out=np.zeros_like(lean), where=spread > 1e-6 * n)
@@ -59,10 +58,6 @@ def line_residual_nm(heights: Heights, *, ground: Mask) -> float:
         square += cv2.norm(z, cv2.NORM_L2SQR)
         count += int(votes.sum())
     return float(np.sqrt(square / max(count, 1)))
-
-
-def _row_sums(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.asarray(cv2.reduce(values, 1, cv2.REDUCE_SUM, dtype=cv2.CV_64F), np.float64).ravel()
 
 
 def mean_gradient(heights: Heights, *, ground: Mask) -> float:
