@@ -7,6 +7,7 @@ Every plane is compressed by asinh, linear within the noise and logarithmic in t
 
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -94,8 +95,9 @@ def less_plane(heights: NDArray[np.float32], *, out: Plane | None = None) -> Pla
     rows, cols = heights.shape
     down = np.arange(rows) - (rows - 1) / 2
     along = np.arange(cols) - (cols - 1) / 2
-    row_means = heights.mean(axis=1, dtype=np.float64)
-    column_means = heights.mean(axis=0, dtype=np.float64)
+    row_means, column_means = (
+        np.ravel(cv2.reduce(heights, axis, cv2.REDUCE_AVG, dtype=cv2.CV_64F)).astype(np.float64) for axis in (1, 0)
+    )
     mean = row_means.mean()
     slopes = (row_means @ down / (down @ down), column_means @ along / (along @ along))
     level = np.subtract(heights, (mean + slopes[0] * down).astype(heights.dtype)[:, None], out=out)
@@ -167,8 +169,9 @@ def _bisquare(scaled: NDArray[Any]) -> NDArray[Any]:
 
 def _powers(down: NDArray[np.float64], across: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the cubic surface's terms at every point of a grid, (points, 10)."""
-    y, x = (part.ravel() for part in np.meshgrid(down, across, indexing="ij"))
-    return np.stack([y**i * x**j for i, j in _TERMS], axis=1)
+    y, x = (np.vander(part, _ORDER + 1, increasing=True) for part in (down, across))
+    i, j = np.transpose(_TERMS)
+    return np.asarray(y[:, None, i] * x[None, :, j]).reshape(-1, len(_TERMS))
 
 
 def _surface(shape: NDArray[np.float64], down: NDArray[np.float64], across: NDArray[np.float64]) -> Plane:
