@@ -73,11 +73,10 @@ class Canvas:
         up, left = edges.sign[0].take(at), edges.sign[2].take(at)
         turned = (up > 0) * np.intp(kinds) + (left > 0) * np.intp(2 * kinds)
         index = ways.take(place.kind[which] + turned, axis=1)
+        ways_to = up * np.intp(self.stride), left.astype(np.intp)
         for points, edge in zip(index.reshape(len(place.edges), -1, at.size), place.edges, strict=True):
-            unit = (self.stride if edge < 2 else 1) * (-1 if edge % 2 else 1)
-            middle = (up if edge < 2 else left) * np.intp(unit)
-            middle *= edges.distance[edge].take(at)
-            middle += origin
+            middle = ways_to[edge // 2] * edges.distance[edge].take(at)
+            middle = origin - middle if edge % 2 else origin + middle
             np.add(points, middle, out=points)
         return np.asarray(index)
 

@@ -26,10 +26,11 @@ class Covariance:
 
     def between(self, down: NDArray[np.integer], across: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return the correlation of heights so many pixels apart; beyond the table its last value holds."""
-        folded = [_folded(lag, period) for lag, period in zip((down, across), self.period, strict=True)]
         rows, cols = self.correlation.shape
-        place = np.minimum(folded[0], rows - 1) * cols + np.minimum(folded[1], cols - 1)
-        return np.asarray(np.take(self.correlation, place))
+        place = _folded(down, self.period[0], rows - 1)
+        place *= cols
+        place += _folded(across, self.period[1], cols - 1)
+        return np.asarray(self.correlation.take(place))
 
 
 def estimated(frame: NDArray[np.float32], *, longest_lag: int = TILE) -> Covariance:
@@ -67,10 +68,11 @@ def _cosines(length: int, longest_lag: int) -> NDArray[np.float64]:
     return np.asarray(np.cos(np.pi / length * np.outer(lags, np.arange(length))))
 
 
-def _folded(lag: NDArray[np.integer], period: int) -> NDArray[np.integer]:
-    """Return lags within half a period of an even, periodic function."""
-    rest = np.abs(lag)
-    if int(rest.max(initial=0)) <= period // 2:
-        return np.asarray(rest)
-    rest %= period
-    return np.asarray(np.minimum(rest, period - rest))
+def _folded(lag: NDArray[np.integer], period: int, last: int) -> NDArray[np.intp]:
+    """Return lags of an even, periodic function within half a period, none above ``last``, new."""
+    rest = np.abs(lag).astype(np.intp, copy=False)
+    furthest = int(rest.max(initial=0))
+    if furthest > period // 2:
+        rest %= period
+        rest = np.minimum(rest, period - rest)
+    return np.asarray(np.minimum(rest, last) if furthest > last else rest)

@@ -68,15 +68,18 @@ def weighed(heights: Heights, mask: Mask, *, guess: Kriged, sigma: Values) -> We
     ``guess``, ``sigma``: kriging's prediction and its standard deviation. Where nothing was measured (heights under the
     mask that are all the same, or not finite) kriging's own stand.
     """
-    measured = heights[mask]
+    measured = heights.reshape(-1).take(guess.pixels.at)
     known = np.isfinite(measured)
-    if guess.covariance.variance <= 0 or not known.any() or np.ptp(measured[known]) == 0:
+    every = bool(known.all())
+    told = measured if every else measured[known]
+    if guess.covariance.variance <= 0 or told.size == 0 or np.ptp(told) == 0:
         return Weighed(guess.filled.values, sigma)
     found = judged(Clues(heights, mask, guess=guess, sigma=sigma))
     own = found.sigma if guess.beside is None else np.hypot(found.sigma, UNEVEN * guess.beside.apart)
-    return Weighed(
-        np.where(known, guess.filled.values + found.values, guess.filled.values), np.where(known, own, sigma)
-    )
+    values = guess.filled.values + found.values
+    if every:
+        return Weighed(values, own)
+    return Weighed(np.where(known, values, guess.filled.values), np.where(known, own, sigma))
 
 
 def judged(of: Clues) -> Weighed:

@@ -91,6 +91,6 @@ def fill(
     none = np.zeros_like(mask)
     stripes = none if stripes is None else stripes & mask
     found = METHODS[method](Holes(heights, mask, stripes, pixel_nm, radius, guess, standard_deviation(guess)))
-    result, sigma = heights.copy(), np.zeros_like(heights)
-    result[mask], sigma[mask] = found.values, found.sigma
+    result, sigma = heights.copy(order="C"), np.zeros(heights.shape, np.float32)
+    result.reshape(-1)[guess.pixels.at], sigma.reshape(-1)[guess.pixels.at] = found.values, found.sigma
     return Filled(heights=result, sigma=sigma)

@@ -66,7 +66,7 @@ def located(mask: Mask) -> Pixels:
     """Return where the pixels lie that are True in ``mask``, (rows, cols)."""
     rows, cols = mask.shape
     at = np.flatnonzero(mask)
-    row = np.repeat(np.arange(rows, dtype=np.int32), np.count_nonzero(mask, axis=1))
+    row = (at // cols).astype(np.int32)
     col = (at - row * np.intp(cols)).astype(np.int32)
     by_column = np.argsort(col.astype(np.uint16) if cols <= 1 << 16 else col, kind="stable")
     seen = np.empty((4, at.size), dtype=np.int32)
