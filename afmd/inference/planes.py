@@ -256,15 +256,15 @@ def _costs(
     """
     count, farthest = len(constants), len(unlike) // 2
     steps = np.floor(leaning / step)
-    part = (leaning / step - steps)[..., None]
+    part = leaning / step - steps
     lowest, highest = int(steps.min()), int(steps.max())
     at = np.clip(constants[0] + step * np.arange(lowest, highest + count + 1), -farthest, farthest)
     whole = np.arange(-farthest, farthest + 1)
     table = np.stack([np.interp(at, whole, window) for window in unlike.T])
     runs = np.lib.stride_tricks.sliding_window_view(table, count + 1, axis=1)
     near = runs[np.arange(len(table)), steps.astype(np.intp) - lowest]
-    between = near[..., :-1] * (1 - part) + near[..., 1:] * part
-    return np.moveaxis(between.sum(axis=2), -1, 0)
+    sums = np.stack([1 - part, part], axis=-2) @ near
+    return np.moveaxis(sums[..., 0, :-1] + sums[..., 1, 1:], -1, 0)
 
 
 def robust_scale(values: NDArray[np.float32]) -> float:

@@ -39,11 +39,14 @@ def traits(heights: NDArray[np.float32], native: planes.Plane) -> NDArray[np.flo
     window = tuple(_middle(side, SIDE) for side in aligned.shape)
     inner = np.clip(np.sinh(aligned[window]), *within)
     strip = np.clip(np.sinh(aligned[:, _middle(aligned.shape[1], STRIP_COLUMNS)]), *within)
+    difference = native[planes.PASS_DIFFERENCE][window]
+    if not native[planes.PASS_PRESENT, 0, 0]:
+        difference = difference[:1]  # all lines are alike
     groups = (
         np.log(np.array(heights.shape) / 256),
         waves.of_planes(native),
         waves.along_lines(np.clip(inner, -5, 5)),
-        waves.along_lines(native[planes.PASS_DIFFERENCE][window] + np.float32(1e-6)),
+        waves.along_lines(difference + np.float32(1e-6)),
         waves.down_lines(native),
         flanks.flanks(inner),
         course.breaks(native, strip),

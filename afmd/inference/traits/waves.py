@@ -33,7 +33,9 @@ def of_planes(native: planes.Plane) -> Values:
     The ground is cut at 3 of its asinh widths, so that waves on it outweigh what stands on it.
     """
     ground = np.clip(native[planes.FLAT], -_MOST_OVER_GROUND, _MOST_OVER_GROUND)
-    return np.concatenate([_peaks(ground), *(_peaks(native[plane]) for plane in _AS_THEY_ARE)])
+    absent = () if native[planes.PASS_PRESENT, 0, 0] else (planes.PASS_DIFFERENCE,)
+    others = (_peaks_of_nothing() if plane in absent else _peaks(native[plane]) for plane in _AS_THEY_ARE)
+    return np.concatenate([_peaks(ground), *others])
 
 
 def along_lines(image: Image) -> Values:
@@ -71,6 +73,12 @@ def _peaks(plane: Image) -> Values:
     share = power / max(float(power[inside].sum()), 1e-30)
     highest = np.maximum.reduceat(rise.reshape(-1)[places], starts)
     return np.array([*highest, *_facts(rise, rise, share), *_facts(share, rise, share)])
+
+
+@lru_cache(maxsize=1)
+def _peaks_of_nothing() -> Values:
+    """Return what `_peaks` says of a plane of zeros, whatever its size."""
+    return _peaks(np.zeros((SIDE, SIDE), np.float32))
 
 
 def _power(spectrum: NDArray[np.complexfloating]) -> NDArray[np.floating]:

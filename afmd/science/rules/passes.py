@@ -84,7 +84,7 @@ def _shift(heights: Plane, other: Plane) -> int:
         return 0
     some = slice(None, None, max(1, rows // ALIGN_LINES))
     one, two = (_slopes(each[some]) for each in (heights, other))
-    middle = one[:, FURTHEST:-FURTHEST]
+    middle = np.ascontiguousarray(one[:, FURTHEST:-FURTHEST])  # else each product would copy it
     width = middle.shape[1]
     shifts = range(-FURTHEST, FURTHEST + 1)
     return max(shifts, key=lambda shift: float(np.vdot(middle, two[:, FURTHEST + shift : FURTHEST + shift + width])))
