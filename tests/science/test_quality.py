@@ -95,6 +95,17 @@ def test_the_deepest_fill_is_measured_in_nm(pixel_nm):
     assert worst_fill_nm(np.zeros_like(touched), pixel_nm=pixel_nm) == 0
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_the_deepest_fill_is_as_deep_as_the_true_distance_says(seed):
+    rng = np.random.default_rng(seed)
+    blobs = ndimage.gaussian_filter(rng.normal(size=rng.integers(20, 120, 2)), rng.uniform(0.3, 6))
+    touched = blobs > np.quantile(blobs, rng.uniform(0.05, 0.95))
+
+    deepest = ndimage.distance_transform_edt(touched).max()
+
+    assert worst_fill_nm(touched, pixel_nm=(2.0, 2.0)) == pytest.approx(2 * deepest, rel=1e-6)
+
+
 def test_confidence_falls_with_what_was_touched_and_is_none_when_refused():
     heights = rough()
     small, large = np.zeros((2, *heights.shape), dtype=bool)
