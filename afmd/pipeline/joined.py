@@ -43,14 +43,19 @@ class _Joined(Generic[Speaker]):
 
 
 class JoinedSegmenter(_Joined[Segmenter]):
-    """The larger of a network's artefact probability and the rules' own, made shy; the features are the network's."""
+    """The largest of a network's artefact probability, the rules' own, made shy, and what both say together.
+
+    Together their log odds add, so that what each only suspects is called; the features are the network's.
+    """
 
     def segment(self, scan: Scan) -> ArtifactMap:
         """Return per-pixel probabilities, float32 of the scan's own shape; 0.5 is still where a pixel is called."""
         found = self._network.segment(scan)
-        ruled = _shy(self._rules.segment(scan).artifact)
+        alone = self._rules.segment(scan).artifact
+        ruled, both = _shy(alone), _together(found.artifact, alone)
         waves = None if found.waves is None else found.waves & (ruled < CALLED)
-        return ArtifactMap(np.maximum(found.artifact, ruled), found.feature, self.backend, waves)
+        artifact = np.maximum(np.maximum(found.artifact, ruled), both)
+        return ArtifactMap(artifact, found.feature, self.backend, waves)
 
 
 class JoinedClassifier(_Joined[Classifier]):
@@ -65,6 +70,12 @@ class JoinedClassifier(_Joined[Classifier]):
         chances = {one: share / whole for one, share in pooled.items()}
         best = max(chances, key=lambda one: chances[one])
         return Classification(best, MappingProxyType(chances), chances[best] < EVEN_ODDS, self.backend)
+
+
+def _together(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return probabilities whose log odds are the sum of both."""
+    yes = one * other
+    return np.asarray(yes / (yes + (1 - one) * (1 - other) + np.float32(_LEAST**2)))
 
 
 def _shy(chance: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -84,9 +84,12 @@ class Summarised(nn.Module):
         self.net = net
 
     def forward(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits (n, 5, rows, cols), means (n, 13 + 8 × width) and largest values (n, 22 + 8 × width)."""
+        """Return logits (1, 5, rows, cols), means (1, 13 + 8 × width) and largest values (1, 22 + 8 × width) of planes
+        (1, planes, rows, cols).
+        """
         logits, classes, deepest = self.net.seen(planes)
-        chances, spoilt = classes.softmax(dim=1), logits.sigmoid()
+        # without the batch's axis: ONNX Runtime pads five channels to sixteen there, a tenth of the network's time
+        chances, spoilt = classes.softmax(dim=1), logits.squeeze(0).sigmoid().unsqueeze(0)
         means = [part.mean(dim=FRAME) for part in (chances, chances.square(), spoilt, deepest)]
         patches = [functional.avg_pool2d(part, PATCH) for part in (chances, spoilt)]
         lines = [part.mean(dim=LINE, keepdim=True) for part in (chances, spoilt)]

@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage
 
 from afmd.inference import planes
-from afmd.inference.traits import COUNT, course, flanks, traits, waves
+from afmd.inference.traits import COUNT, course, echo, flanks, traits, waves
 from afmd.inference.traits.values import sampled
 
 
@@ -76,6 +76,32 @@ def test_blunted_tops_make_the_curvature_lopsided():
     sharp, worn = (flanks.flanks(one)[10] for one in (heights, blunt.astype(np.float32)))
 
     assert worn > sharp + 0.3  # ln of the outermost valleys over the outermost tops
+
+
+@pytest.mark.parametrize(("down", "across"), [(5, 12), (-7, 9)])
+def test_a_second_apex_gives_an_echo_at_its_distance_and_a_cliff(down, across):
+    rng = np.random.default_rng(3)
+    heights = surface()
+    ghost = np.maximum(heights, np.roll(heights, (down, across), (0, 1)) - 10)
+    seen = echo.echo(ghost + rng.normal(0, 0.1, heights.shape).astype(np.float32))
+    rise, lead, _, distance, steep, *_ = seen
+    plain = echo.echo(heights)
+
+    assert rise > plain[0] + 0.5
+    assert lead > 3 > plain[1]
+    assert steep > 1 > plain[4]
+    assert np.exp(distance) == pytest.approx(np.hypot(down, across) / 240, rel=0.1)
+
+
+def test_a_lattice_echoes_at_many_distances_and_has_no_cliff():
+    row, col = np.mgrid[:240, :240]
+    lattice = np.maximum(0, np.sin(2 * np.pi * (row + 0.5 * col) / 20)) * np.maximum(0, np.sin(2 * np.pi * col / 22))
+    noise = np.random.default_rng(4).normal(0, 0.01, lattice.shape)
+    rise, lead, *_, depth = echo.echo((lattice + noise).astype(np.float32))
+
+    assert rise > 2
+    assert lead < 3
+    assert depth < 0.1
 
 
 def test_a_tip_that_changes_breaks_the_course_of_the_lines():

@@ -44,6 +44,14 @@ def test_rules_that_are_hardly_sure_are_not_heard_and_a_network_is():
     np.testing.assert_array_equal((found.artifact >= 0.5)[:, 0], [True, False, False, False])
 
 
+def test_what_both_suspect_is_called_and_what_one_doubts_is_not():
+    suspected = JoinedSegmenter(Says("net", (0,), chance=0.4), Says("rules", (0,), chance=0.7)).segment(SCAN)
+    doubted = JoinedSegmenter(Says("net", (0,), chance=0.2), Says("rules", (0,), chance=0.7)).segment(SCAN)
+
+    assert suspected.artifact[0, 0] >= 0.5
+    assert doubted.artifact[0, 0] < 0.5
+
+
 def test_certainty_stays_certainty():
     found = JoinedSegmenter(Says("net", ()), Says("rules", (1,), chance=1.0)).segment(SCAN)
 

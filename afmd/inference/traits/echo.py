@@ -1,0 +1,137 @@
+"""A second apex: every feature has a ghost beside it, in one direction, at one distance, lower by one height.
+
+Rule: an echo multiplies the spectrum by a wave, so that the cepstrum, the transform of the spectrum's logarithm, has a
+peak at its displacement (Bogert, Healy & Tukey 1963). The height of the surface over the displaced one then has a
+cliff: nothing lies deeper than the second apex reaches, and much lies just there. A lattice repeats as well, but again
+at twice the displacement, and to no depth.
+"""
+
+from functools import lru_cache
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from afmd.inference.traits.values import Image, Values, log, medians
+
+COUNT: Final = 7
+_BLUR_PX, _CUT_SIGMAS = 1.0, 2.5
+_REACH = 0.2
+"""Farthest displacement looked at, in parts of the longer side."""
+_NEAREST_PX = 3
+_RINGS_PER_OCTAVE = 4
+_RING_SAMPLES = 600
+_BESIDE = 2
+"""Pixels around the peak that are part of it."""
+_SAMPLES = 16384
+_PLACES = 1024
+"""Depths at which a cliff is looked for, up to the median."""
+_DEEPEST = 5e-4
+_WIDTHS_SIGMAS, _WIDTHS_RELIEF = (4.0, 8.0), (0.01, 0.03)
+_LEAST_SHARE, _FLOOR_SHARE = 0.005, 0.002
+
+Index = NDArray[np.intp]
+
+
+def echo(image: Image) -> Values:
+    """Return how an image (rows, cols) repeats itself once, (``COUNT``,).
+
+    ln rise of the highest cepstral peak over its ring, how much higher than the next and than the one at twice the
+    displacement, ln distance in parts of the frame; ln steepness of the cliff, ln share of the pixels on it, its depth
+    in parts of the relief.
+    """
+    cepstrum = _cepstrum(image)
+    rows, cols = (min(int(_REACH * max(image.shape)), side // 2 - 1) for side in image.shape)
+    near = np.concatenate([cepstrum[-rows:, : cols + 1], cepstrum[: rows + 1, : cols + 1]]).astype(np.float32)
+    rise = _risen(np.asarray(cv2.GaussianBlur(near, (0, 0), 0.7), np.float32))
+    row, col = (int(place) for place in np.unravel_index(int(rise.argmax()), rise.shape))
+    highest = float(rise[row, col])
+    twice = float(_around(rise, 2 * row - rows, 2 * col, _BESIDE // 2).max(initial=0.0))
+    _around(rise, row, col, _BESIDE)[:] = 0
+    down = row - rows
+    away = float(np.hypot(down, col)) / max(image.shape)
+    peak = [float(log(highest, floor=1.0)), highest - float(rise.max()), highest - twice, float(log(away, floor=1e-3))]
+    return np.array([*peak, *_cliff(image, down, col)])
+
+
+def _cepstrum(image: Image) -> NDArray[np.float64]:
+    """Return the real cepstrum of the image's curvature, (rows, cols)."""
+    blurred = cv2.GaussianBlur(image.astype(np.float32), (0, 0), _BLUR_PX)
+    curvature: Image = np.asarray(cv2.Laplacian(blurred, cv2.CV_32F), np.float32)
+    limit = _CUT_SIGMAS * float(curvature.std()) + 1e-12
+    curvature = np.clip(curvature, -limit, limit)
+    down, across = (np.hanning(side).astype(np.float32) for side in image.shape)
+    windowed = (curvature - curvature.mean()) * down[:, None] * across
+    power = np.square(np.abs(fft.rfft2(windowed)))
+    logarithm = np.log(power + 1e-6 * power.mean() + 1e-30)
+    return np.asarray(fft.irfft2(logarithm - logarithm.mean(), s=image.shape))
+
+
+def _risen(cepstrum: Image) -> NDArray[np.float64]:
+    """Return by how many usual spreads of its ring each place rises over it; 0 near the axes and the middle."""
+    result = np.zeros(cepstrum.size)
+    flat = cepstrum.reshape(-1)
+    for own, wide in _rings(cepstrum.shape):
+        around = flat[wide]
+        middle = float(np.median(around))
+        result[own] = (flat[own] - middle) / (1.4826 * float(np.median(np.abs(around - middle))) + 1e-9)
+    return result.reshape(cepstrum.shape)
+
+
+@lru_cache(maxsize=8)
+def _rings(shape: tuple[int, int]) -> tuple[tuple[Index, Index], ...]:
+    """Return the flat places of each ring, and of it with its neighbours."""
+    rows = shape[0] // 2
+    down, across = np.mgrid[-rows : rows + 1, : shape[1]]
+    radius = np.hypot(down, across)
+    looked_at = (radius > _NEAREST_PX) & (across > 1) & (np.abs(down) > 1)
+    ring = np.where(looked_at, (np.log2(np.maximum(radius, 1)) * _RINGS_PER_OCTAVE).astype(int), -9)
+    numbers = [int(number) for number in np.unique(ring) if number >= 0]
+    wide = (np.flatnonzero(np.abs(ring - one) <= 1) for one in numbers)
+    return tuple(
+        (np.flatnonzero(ring == one), every[:: 1 + every.size // _RING_SAMPLES])
+        for one, every in zip(numbers, wide, strict=True)
+    )
+
+
+def _around(plane: NDArray[np.float64], row: int, col: int, reach: int) -> NDArray[np.float64]:
+    """Return the view of a plane around a place; empty where that lies outside."""
+    rows, cols = (slice(max(at - reach, 0), max(at + reach + 1, 0)) for at in (row, col))
+    return plane[rows, cols]
+
+
+def _cliff(image: Image, down: int, across: int) -> list[float]:
+    """Return steepness, share and depth of the cliff of the height over the displaced image, either way."""
+    some = image[:: max(1, len(image) // 64)]
+    second = np.diff(some, 2, axis=1)
+    sigma = 1.4826 * float(np.median(np.abs(second - medians(second.reshape(1, -1))))) / np.sqrt(6) + 1e-9
+    low, high = np.percentile(some, (0.5, 99.5))
+    relief = float(high - low) + 1e-9
+    found = max(_steepest(_over(image, way * down, way * across), sigma, relief) for way in (1, -1))
+    return [float(log(found[0], floor=0.05)), float(log(found[1], floor=1e-3)), found[2]]
+
+
+def _over(image: Image, down: int, across: int) -> Image:
+    """Return the sorted height of some pixels over the image displaced by so many pixels, (samples,)."""
+    rows, cols = image.shape
+    here = image[max(0, down) : rows + min(0, down), max(0, across) : cols + min(0, across)]
+    there = image[max(0, -down) : rows + min(0, -down), max(0, -across) : cols + min(0, -across)]
+    over = (here - there).reshape(-1)
+    return np.sort(over[:: max(1, over.size // _SAMPLES) | 1])
+
+
+def _steepest(over: Image, sigma: float, relief: float) -> tuple[float, float, float]:
+    """Return, of the steepest cliff below the ground, how many more lie on it than around, their share, its depth."""
+    count = len(over)
+    at = np.linspace(_DEEPEST * count, count / 2, _PLACES).astype(int)
+    depth, best = over[at], (0.0, 0.0, 0.0)
+    for wide in (*(sigmas * sigma for sigmas in _WIDTHS_SIGMAS), *(share * relief for share in _WIDTHS_RELIEF)):
+        on, past = np.searchsorted(over, depth + wide), np.searchsorted(over, depth + 2 * wide)
+        least = _FLOOR_SHARE * count
+        steep = (on - at) / np.maximum(at + least, past - on + least)
+        steep[(depth + wide / 2 > -max(0.02 * relief, 3 * sigma)) | (on - at < _LEAST_SHARE * count)] = 0
+        top = int(steep.argmax())
+        best = max(best, (float(steep[top]), float(on[top] - at[top]) / count, float(-depth[top] / relief)))
+    return best if best[0] > 0 else (0.0, 0.0, 0.0)
