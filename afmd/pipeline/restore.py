@@ -1,8 +1,9 @@
 """The stages of a restoration, in their order. Rule: a scan goes in, a restoration comes out, and nothing else moves.
 
 classify → segment → despike → area filter → stripe or blob → growth → expansion → flatten → fill → smooth → quality
-(paper A, Figure 1 and Table 1) → tip, where that is asked for. A ``good`` scan is levelled and its masks are reported,
-but nothing is filled; a scan that is mostly artefact is levelled and reported with the reason.
+(paper A, Figure 1 and Table 1) → tip, where that is asked for. A ``good`` scan, or one that may well be, is levelled
+and its masks are reported, but nothing is filled; a scan that is mostly artefact is levelled and reported with the
+reason.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,13 +11,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from afmd.domain.exclusions import Exclusion, union
-from afmd.domain.findings import Label
 from afmd.domain.params import Params
 from afmd.domain.ports import Classifier, Segmenter
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
 from afmd.pipeline.deconvolution import TipPlan, last_stage
-from afmd.pipeline.stages import classified, doubted, ground_of, levelled, refused, segmented
+from afmd.pipeline.stages import classified, doubted, ground_of, levelled, refused, segmented, spared
 from afmd.pipeline.stopwatch import Stopwatch
 from afmd.science import inpaint, quality, smooth
 
@@ -48,7 +48,8 @@ def restore(
         ground = ground_of(masks.grown, excluded=excluded, feature=seen.feature, params=params)
         flattened = levelled(scan, ground=ground, params=params)
     refusal = refused(masks.final, params=params)
-    touched = np.zeros_like(masks.final) if refusal or found.label is Label.GOOD else masks.final
+    whole = spared(found, params)
+    touched = np.zeros_like(masks.final) if refusal or whole else masks.final
     with watch("fill"):
         filled = inpaint.fill(
             flattened, touched, method=params.fill, pixel_nm=scan.pixel_nm, radius=params.radius, stripes=masks.stripes,
@@ -67,7 +68,7 @@ def restore(
         )  # fmt: skip
     without_tip = None
     if tip is not None:
-        spoilt = touched if found.label is Label.GOOD else masks.final
+        spoilt = touched if whole else masks.final
         with watch("deconvolve"):
             without_tip = last_stage(restored, pixel_nm=scan.pixel_nm, mask=spoilt, refusal=refusal, plan=tip)
     return Restoration(

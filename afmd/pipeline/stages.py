@@ -13,6 +13,8 @@ FEATURE_THR = 0.5
 """A pixel more likely feature than substrate has no say in the ground."""
 CONTRADICTED = 0.05
 """So much of a good scan is never masked; who is right, classifier or segmenter, nobody here can tell."""
+MAYBE_GOOD = 0.3
+"""A scan that is good at least so probably is not filled: spoilt ones gained nothing by it, and good ones lost."""
 LEAST_GROUND = 0.05
 MOST_FEATURE = 0.4
 """Where features cover more, they are a level of the ground like a grating's lines, and levelling knows levels."""
@@ -26,10 +28,21 @@ def classified(scan: Scan, *, params: Params, classifier: Classifier) -> Classif
 
 
 def doubted(found: Classification, spoilt: NDArray[np.bool_]) -> Classification:
-    """Return the class as unsure where it is good and yet more than ``CONTRADICTED`` of the frame is masked."""
-    if found.label is not Label.GOOD or spoilt.mean() <= CONTRADICTED:
-        return found
-    return Classification(found.label, found.probabilities, True, found.backend)
+    """Return the class as unsure where it is good and yet more than ``CONTRADICTED`` of the frame is masked.
+
+    Or where it is not good, but may well be.
+    """
+    sure = spoilt.mean() <= CONTRADICTED if found.label is Label.GOOD else not _maybe_good(found)
+    return found if sure else Classification(found.label, found.probabilities, True, found.backend)
+
+
+def spared(found: Classification, params: Params) -> bool:
+    """True where nothing is filled: the scan is good, or, unless the preset is ``published``, may well be."""
+    return found.label is Label.GOOD or (params.preset is not Preset.PUBLISHED and _maybe_good(found))
+
+
+def _maybe_good(found: Classification) -> bool:
+    return found.probabilities.get(Label.GOOD, 0.0) >= MAYBE_GOOD
 
 
 def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segmentation, mask.Masks]:

@@ -249,7 +249,7 @@ def _verdict(label: Label, *, abstained: bool, refusal: str, touched_share: floa
     if touched_share == 0 and label is Label.GOOD:
         return f"Levelled; nothing was filled.{doubt}" if abstained else "A good scan: levelled only."
     if touched_share == 0:
-        return f"Levelled; nothing had to be filled.{doubt}"
+        return f"Levelled; nothing {'was' if abstained else 'had to be'} filled.{doubt}"
     share = f"{touched_share:.1%}" if touched_share >= LEAST_TOLD else f"Less than {LEAST_TOLD:.1%}"
     filled = f"{share} of the pixels were filled, none further than {farthest_nm:.3g} nm from data."
     return f"Restored: {filled}{doubt or ADVICE[label]}"

@@ -6,7 +6,7 @@ import pytest
 from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
 from afmd.domain.params import Params
 from afmd.domain.scan import Scan
-from afmd.pipeline.stages import LEAST_GROUND, classified, doubted, ground_of, refused, segmented
+from afmd.pipeline.stages import LEAST_GROUND, classified, doubted, ground_of, refused, segmented, spared
 from afmd.pipeline.stopwatch import Stopwatch
 
 SHAPE = (20, 30)
@@ -107,6 +107,26 @@ def test_a_good_scan_of_which_much_is_masked_is_not_sure(label, last, unsure):
     found = doubted(sure, rows(0, last))
 
     assert (found.abstained, found.label) == (unsure, sure.label)
+
+
+@pytest.mark.parametrize(
+    ("label", "good", "preset", "nothing_filled"),
+    [
+        ("good", 0.9, "best", True),
+        ("good", 0.9, "published", True),
+        ("not_tracking", 0.35, "best", True),
+        ("not_tracking", 0.35, "published", False),
+        ("not_tracking", 0.1, "best", False),
+    ],
+)
+def test_what_is_good_or_may_well_be_is_not_filled_and_the_paper_asks_the_class_alone(
+    label, good, preset, nothing_filled
+):
+    chances = {Label.GOOD: good, Label.NOT_TRACKING: 1 - good}
+    found = Classification(Label(label), chances, False, Backend("rules", "1"))
+
+    assert spared(found, Params(preset)) is nothing_filled
+    assert doubted(found, rows(0, 1)).abstained is (label != "good" and good > 0.3)
 
 
 def test_a_wave_over_the_field_is_reported_and_left_to_levelling():
