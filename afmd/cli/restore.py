@@ -204,8 +204,9 @@ def _line(outcome: Outcome) -> str:
     if not outcome.well:
         return f"[red]✗[/] {name}  {escape(outcome.problem['why'])}"
     told = outcome.told
+    doubt = "not sure: " if told["abstained"] else ""
     return (
-        f"[green]✓[/] {name}  {told['label'].replace('_', ' ')}, {100 * told['touched_share']:.1f} % filled, "
+        f"[green]✓[/] {name}  {doubt}{told['label'].replace('_', ' ')}, {100 * told['touched_share']:.1f} % filled, "
         f"{_tip(told['deconvolution'])}{told['total_ms']:.0f} ms → {escape(told['folder'])}"
     )
 

@@ -73,7 +73,7 @@ class JoinedClassifier(_Joined[Classifier]):
 
 
 def _together(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return probabilities whose log odds are the sum of both."""
+    """Return probabilities whose log odds are the sum of both, float32 of their shape, new."""
     yes = one * other
     return np.asarray(yes / (yes + (1 - one) * (1 - other) + np.float32(_LEAST**2)))
 

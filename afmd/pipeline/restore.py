@@ -48,8 +48,8 @@ def restore(
         ground = ground_of(masks.grown, excluded=excluded, feature=seen.feature, params=params)
         flattened = levelled(scan, ground=ground, params=params)
     refusal = refused(masks.final, params=params)
-    whole = spared(found, params)
-    touched = np.zeros_like(masks.final) if refusal or whole else masks.final
+    spare = spared(found, params)
+    touched = np.zeros_like(masks.final) if refusal or spare else masks.final
     with watch("fill"):
         filled = inpaint.fill(
             flattened, touched, method=params.fill, pixel_nm=scan.pixel_nm, radius=params.radius, stripes=masks.stripes,
@@ -68,7 +68,7 @@ def restore(
         )  # fmt: skip
     without_tip = None
     if tip is not None:
-        spoilt = touched if whole else masks.final
+        spoilt = touched if spare else masks.final
         with watch("deconvolve"):
             without_tip = last_stage(restored, pixel_nm=scan.pixel_nm, mask=spoilt, refusal=refusal, plan=tip)
     return Restoration(

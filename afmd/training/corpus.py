@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 import afmd.twin
 from afmd.domain.findings import Label
 from afmd.training.config import EVALUATION_FROM, VALIDATION_FROM
-from afmd.training.planting import RECIPE, plant
+from afmd.training.planting import RECIPE, Planted, plant
+from afmd.twin import Simulated
 
 Missing = TypeVar("Missing")
 Part = Literal["training", "validation", "evaluation"]
@@ -126,12 +127,22 @@ def open_example(entry: Entry) -> Example:
 
 def simulate(seed: int, recipe: str) -> Example:
     """Ask the twin for one example of the named recipe, or for a good one in which faults are then planted."""
-    own = recipe != PLANTED
-    made = afmd.twin.simulate(seed, recipe=getattr(afmd.twin, recipe.upper()) if own else afmd.twin.TRAINING.all_good())
-    scan, found = (made.scan, made) if own else 2 * (plant(made, seed),)
+    if recipe == PLANTED:
+        clean = afmd.twin.simulate(seed, recipe=afmd.twin.TRAINING.all_good())
+        planted = plant(clean, seed)
+        return _example(seed, clean, planted, heights=planted.heights, retrace=planted.retrace)
+    made = afmd.twin.simulate(seed, recipe=getattr(afmd.twin, recipe.upper()))
+    return _example(seed, made, made, heights=made.scan.heights, retrace=made.scan.retrace)
+
+
+def _example(
+    seed: int, made: Simulated, found: Simulated | Planted, *, heights: NDArray[np.float32],
+    retrace: NDArray[np.float32] | None,
+) -> Example:  # fmt: skip
+    """Return the surface of ``made`` with the answers of ``found``."""
     targets = found.artifact.astype(np.uint8) * ARTIFACT + made.feature.astype(np.uint8) * FEATURE
     return Example(
-        seed=seed, heights=scan.heights, retrace=scan.retrace, targets=targets, label=Label(found.label),
+        seed=seed, heights=heights, retrace=retrace, targets=targets, label=Label(found.label),
         kinds=tuple(str(kind) for kind in found.kinds), visible=bool(found.visible), severity=float(found.severity),
         surface=str(made.parameters["plan"]["surface"]),
     )  # fmt: skip

@@ -9,6 +9,7 @@ scan as many files are.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from scipy import ndimage, signal
 
 from afmd.domain.findings import Label
 from afmd.twin import KINDS, Simulated
+from afmd.twin.microscope import NEGLIGIBLE_SHARE, VISIBLE_OVER_NOISE, VISIBLE_OVER_RELIEF, VISIBLE_SHARE
 
 RECIPE = 1
 """Changes with what is planted: another recipe is another set of scans."""
@@ -23,8 +25,6 @@ GOOD = 0.2
 SECOND = 0.25
 """Share of scans with nothing planted, and of the others with two faults."""
 SMOOTHED, LINE_LEVELLED = 0.12, 0.15
-VISIBLE_SHARE, VISIBLE_OVER_NOISE, VISIBLE_OVER_RELIEF, NEGLIGIBLE_SHARE = 0.01, 3.0, 0.05, 1e-3
-"""The twin's own measures of what can be seen (`afmd.twin.Simulated`)."""
 
 Heights = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -45,16 +45,26 @@ class Planted:
 
 @dataclass(frozen=True, slots=True)
 class Bed:
-    """What faults are planted in: nm, and the direction in which the scan's own pass runs (1 or -1)."""
+    """What faults are planted in, nm, as the twin knows it: a pixel counts as moved from ``threshold`` on.
+
+    ``way``: the direction in which the scan's own pass runs, 1 or -1.
+    """
 
     relief: float
     noise: float
+    threshold: float
     way: int
 
+    @classmethod
+    def of(cls, clean: Simulated, *, way: int) -> Self:
+        """Return the bed that a simulated scan is."""
+        relief, noise, threshold = (clean.parameters[f"{name}_nm"] for name in ("relief", "noise", "threshold"))
+        return cls(relief, noise, threshold, way)
+
     @property
-    def threshold(self) -> float:
-        """From here on a pixel counts as moved, nm."""
-        return max(VISIBLE_OVER_NOISE * self.noise, 0.02 * self.relief)
+    def visible(self) -> float:
+        """How far a pixel must be moved to be seen, nm."""
+        return max(VISIBLE_OVER_NOISE * self.noise, VISIBLE_OVER_RELIEF * self.relief)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +102,7 @@ class Dice:
 def plant(clean: Simulated, seed: int) -> Planted:
     """Plant none, one or two faults in a good simulated scan; the same scan and seed give the same."""
     dice = Dice(seed)
-    bed = Bed(clean.parameters["relief_nm"], clean.parameters["noise_nm"], dice.sign())
+    bed = Bed.of(clean, way=dice.sign())
     scan = clean.scan
     alone = scan.retrace is None
     passes = np.stack([scan.heights, scan.heights if scan.retrace is None else scan.retrace]).astype(np.float64)
@@ -120,13 +130,13 @@ def _answers(
         return Label.GOOD, (), False, 0.0
     kinds = sorted(weight, key=lambda kind: -weight[kind])
     typical = float(np.median(moved[artifact]))
-    enough = max(VISIBLE_OVER_NOISE * bed.noise, VISIBLE_OVER_RELIEF * bed.relief)
-    visible = float(artifact.mean()) >= VISIBLE_SHARE and typical >= enough
+    visible = float(artifact.mean()) >= VISIBLE_SHARE and typical >= bed.visible
     severity = np.log(max(typical, 1e-12) / bed.threshold) / np.log(max(bed.relief / bed.threshold, 1.1))
     return KINDS[kinds[0]], tuple(kinds), visible, float(np.clip(severity, 0, 1))
 
 
 def _moved(bed: Bed, before: Heights, spoilt: Spoilt) -> Heights:
+    """Return how far each pixel of the scan's own pass was moved, nm; what was replaced counts as moved."""
     moved: Heights = np.maximum(np.abs(spoilt.passes[0] - before), spoilt.envelope)
     if spoilt.replaced is not None:
         moved[spoilt.replaced] = np.maximum(moved[spoilt.replaced], 1.01 * bed.threshold)
@@ -134,8 +144,8 @@ def _moved(bed: Bed, before: Heights, spoilt: Spoilt) -> Heights:
 
 
 def _salience(bed: Bed, moved: Heights) -> float:
-    full = max(VISIBLE_OVER_RELIEF * bed.relief, VISIBLE_OVER_NOISE * bed.noise)
-    return float(np.minimum(moved / full, 1.0).mean())
+    """Return how much an eye is drawn, as the twin reckons it."""
+    return float(np.minimum(moved / bed.visible, 1.0).mean())
 
 
 def _lost_lines(dice: Dice, bed: Bed, passes: Heights) -> Spoilt:
@@ -402,6 +412,7 @@ def _slow(dice: Dice, shape: tuple[int, int]) -> Heights:
 
 
 def _plane(heights: Heights) -> Heights:
+    """Return the tilt of heights, nm, without their mean."""
     rows, cols = (np.linspace(-1, 1, n) for n in heights.shape)
     down, across = 3 * (heights * rows[:, None]).mean(), 3 * (heights * cols).mean()
     return np.asarray(down * rows[:, None] + across * cols)

@@ -15,13 +15,17 @@ PLANTED_FROM = 500_000
 
 
 def supplied(configuration: Training, part: Part, *, folder: Path, workers: int = 1) -> list[Entry]:
-    """Return the configured number of scans of ``training`` or ``validation``, less those with a kind left out."""
+    """Return the configured number of scans of ``training`` or ``validation``, less those with a kind left out.
+
+    Those with planted faults come last, as many for validation as in proportion.
+    """
     wanted = configuration.corpus
     count = wanted.training if part == "training" else wanted.validation
     skip = wanted.skip if part == "training" else 0
     entries = gather(folder, part, count, recipe=wanted.recipe, workers=workers, skip=skip)
     planted = wanted.planted * count // wanted.training
-    entries += gather(folder, part, planted, recipe=PLANTED, workers=workers, skip=PLANTED_FROM) if planted else []
+    if planted:
+        entries += gather(folder, part, planted, recipe=PLANTED, workers=workers, skip=PLANTED_FROM)
     return without(entries, wanted.without) if wanted.without else entries
 
 

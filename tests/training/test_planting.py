@@ -41,7 +41,7 @@ def test_a_label_is_the_class_of_its_leading_kind_and_good_means_untouched(plant
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_what_is_planted_moves_pixels_in_most_draws(clean, kind):
-    bed = Bed(clean.parameters["relief_nm"], clean.parameters["noise_nm"], way=1)
+    bed = Bed.of(clean, way=1)
     passes = passes_of(clean.scan)
     before = passes.copy()
     moved = [np.abs(FAULTS[kind](Dice(seed), bed, passes).passes[0] - passes[0]).max() for seed in range(10)]
@@ -52,7 +52,7 @@ def test_what_is_planted_moves_pixels_in_most_draws(clean, kind):
 
 @pytest.mark.parametrize("kind", ["parachute", "smear"])
 def test_tails_lie_behind_what_each_pass_meets(clean, kind):
-    bed = Bed(clean.parameters["relief_nm"], clean.parameters["noise_nm"], way=1)
+    bed = Bed.of(clean, way=1)
     box = np.zeros((2, 40, 100))
     box[:, :, 40:60] = clean.parameters["relief_nm"]
     moved = [FAULTS[kind](Dice(seed), bed, box).passes - box for seed in range(10)]

@@ -2,21 +2,20 @@
 
 Rule: an echo multiplies the spectrum by a wave, so that the cepstrum, the transform of the spectrum's logarithm, has a
 peak at its displacement (Bogert, Healy & Tukey 1963). The height of the surface over the displaced one then has a
-cliff: nothing lies deeper than the second apex reaches, and much lies just there. A lattice repeats as well, but again
-at twice the displacement, and to no depth.
+cliff: nothing lies deeper than the second apex reaches, and much lies just there. A lattice repeats as well, but at
+many displacements, and to no depth.
 """
 
 from functools import lru_cache
-from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from afmd.inference import planes
 from afmd.inference.traits.values import Image, Values, log, medians
 
-COUNT: Final = 7
 _BLUR_PX, _CUT_SIGMAS = 1.0, 2.5
 _REACH = 0.2
 """Farthest displacement looked at, in parts of the longer side."""
@@ -36,7 +35,7 @@ Index = NDArray[np.intp]
 
 
 def echo(image: Image) -> Values:
-    """Return how an image (rows, cols) repeats itself once, (``COUNT``,).
+    """Return how an image (rows, cols) repeats itself once, (7,).
 
     ln rise of the highest cepstral peak over its ring, how much higher than the next and than the one at twice the
     displacement, ln distance in parts of the frame; ln steepness of the cliff, ln share of the pixels on it, its depth
@@ -76,7 +75,7 @@ def _risen(cepstrum: Image) -> NDArray[np.float64]:
     for own, wide in _rings(cepstrum.shape):
         around = flat[wide]
         middle = float(np.median(around))
-        result[own] = (flat[own] - middle) / (1.4826 * float(np.median(np.abs(around - middle))) + 1e-9)
+        result[own] = (flat[own] - middle) / (planes.MAD_TO_SIGMA * float(np.median(np.abs(around - middle))) + 1e-9)
     return result.reshape(cepstrum.shape)
 
 
@@ -106,7 +105,7 @@ def _cliff(image: Image, down: int, across: int) -> list[float]:
     """Return steepness, share and depth of the cliff of the height over the displaced image, either way."""
     some = image[:: max(1, len(image) // 64)]
     second = np.diff(some, 2, axis=1)
-    sigma = 1.4826 * float(np.median(np.abs(second - medians(second.reshape(1, -1))))) / np.sqrt(6) + 1e-9
+    sigma = planes.MAD_TO_SIGMA * float(np.median(np.abs(second - medians(second.reshape(-1))))) / np.sqrt(6) + 1e-9
     low, high = np.percentile(some, (0.5, 99.5))
     relief = float(high - low) + 1e-9
     found = max(_steepest(_over(image, way * down, way * across), sigma, relief) for way in (1, -1))

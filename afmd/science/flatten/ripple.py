@@ -72,6 +72,10 @@ class Wave:
         """Half the height from trough to crest, nm."""
         return float(np.hypot(self.sine, self.cosine))
 
+    def phase(self, places: Doubles) -> Doubles:
+        """Return the wave's phase at ``places`` (pixels along the axis), radians: its sine is 1 on the crests."""
+        return np.asarray(2 * np.pi * self.frequency * places + np.arctan2(self.cosine, self.sine))
+
     def at(self, places: Doubles) -> Doubles:
         """Return the ground's wave at ``places`` (pixels along the axis), nm."""
         angle = 2 * np.pi * self.frequency * places
@@ -93,7 +97,7 @@ class Wave:
         return np.expand_dims(values.astype(np.float32), 1 - self.axis)
 
 
-class Gain(NamedTuple):
+class _Gain(NamedTuple):
     """By which share heights swing with a wave, and that in its standard errors; both 0 where it is no gain."""
 
     size: float
@@ -242,23 +246,23 @@ def _crests(flat: Floats) -> NDArray[np.bool_]:
     return crest
 
 
-def _crests_gain(wave: Wave, at: Doubles, height: Floats, strip: NDArray[np.intp]) -> Gain:
+def _crests_gain(wave: Wave, at: Doubles, height: Floats, strip: NDArray[np.intp]) -> _Gain:
     """Return by which share the (crests,) heights swing with the wave; none where they are few.
 
     ``at``: places along the wave. ``strip``: which strip across it each crest lies in.
     """
     if len(at) < FEWEST_CRESTS:
-        return Gain(0.0, 0.0)
-    angle = 2 * np.pi * wave.frequency * at + np.arctan2(wave.cosine, wave.sine)
+        return _Gain(0.0, 0.0)
+    angle = wave.phase(at)
     basis = np.column_stack([np.ones_like(angle), np.sin(angle), np.cos(angle)])
     tried = [_settled(basis, height, strip, first) for first in FIRST_GAINS]
     (mean, swing, out), sums = min(tried, key=lambda one: _spread(basis, height, one[0]))
     others = np.array([_solved(sums.sum(axis=0) - own)[1] for own in sums])
     error = float(np.sqrt((STRIPS - 1) / STRIPS * np.square(others - others.mean()).sum()))
-    return Gain.judged(swing / mean, out / mean, error / abs(mean))
+    return _Gain.judged(swing / mean, out / mean, error / abs(mean))
 
 
-def _texture_gain(wave: Wave, at: Doubles, flat: Floats, ground: NDArray[np.bool_]) -> Gain:
+def _texture_gain(wave: Wave, at: Doubles, flat: Floats, ground: NDArray[np.bool_]) -> _Gain:
     """Return by which share the texture of the ``ground`` swings with the wave.
 
     ``at``: places along the wave. A detector's noise does not swing, so that this is at most the gain.
@@ -270,11 +274,11 @@ def _texture_gain(wave: Wave, at: Doubles, flat: Floats, ground: NDArray[np.bool
     parts = np.array([line_quantile(values, trusted, 0.5) for values, trusted in strips])
     usual = np.nanmean(parts, axis=1, keepdims=True)
     shares = np.where(np.isnan(parts), usual, parts) / np.maximum(usual, TINY)
-    angle = 2 * np.pi * wave.frequency * at + np.arctan2(wave.cosine, wave.sine)
+    angle = wave.phase(at)
     bend = np.polynomial.legendre.legvander(np.linspace(-1, 1, len(at)), ORDER)
     swings = np.linalg.lstsq(np.column_stack([np.sin(angle), np.cos(angle), bend]), shares.T, rcond=None)[0][:2]
     gain, out = swings.mean(axis=1)
-    return Gain.judged(float(gain), float(out), float(swings[0].std(ddof=1)) / np.sqrt(STRIPS))
+    return _Gain.judged(float(gain), float(out), float(swings[0].std(ddof=1)) / np.sqrt(STRIPS))
 
 
 def _settled(basis: Doubles, height: Floats, strip: NDArray[np.intp], first: float) -> tuple[Doubles, Doubles]:
