@@ -24,6 +24,8 @@ OUTPUTS: Final = (*NATURES, "feature")
 FIELD: Final = NATURES.index("field")
 FEATURE: Final = len(NATURES)
 _REST: Final = [nature for nature in range(FEATURE) if nature != FIELD]
+GHOST: Final = np.float32(0.9)
+"""Probability that a pixel of a sure ghost is spoilt."""
 MOST_BELIEVED: Final = 6.0
 """Log odds beyond which a belief counts no more."""
 
@@ -86,7 +88,8 @@ class Belief:
 class NetworkSegmenter:
     """Finds spoilt pixels and features at native resolution (port ``Segmenter``).
 
-    A pixel is as spoilt as its surest nature says. ``belief`` moves their cuts for each scan.
+    A pixel is as spoilt as its surest nature says. ``belief`` moves their cuts for each scan. What the network cannot
+    see, because it looks at neighbours, is a second apex: its ghosts are found by themselves (`afmd.inference.ghosts`).
     """
 
     def __init__(self, model: Model, *, belief: Belief | None = None, threads: int = 1) -> None:
@@ -110,6 +113,9 @@ class NetworkSegmenter:
         field = seen.logits[FIELD] - cuts[FIELD]
         artifact = self._chance(np.maximum(rest, field), 0)
         waves = (field > 0) & (rest <= 0)
+        if seen.ghosts is not None:
+            artifact[seen.ghosts] = np.maximum(artifact[seen.ghosts], GHOST)
+            waves &= ~seen.ghosts
         return ArtifactMap(
             artifact, self._chance(seen.logits[FEATURE], 1), self.backend, waves if waves.any() else None
         )

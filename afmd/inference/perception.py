@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from afmd.domain.scan import Scan
 from afmd.inference import planes
+from afmd.inference.ghosts import ghosts_in
 from afmd.inference.manifest import Model
 from afmd.inference.sessions import Session, shared_session
 from afmd.inference.tiling import tiled
@@ -29,10 +30,12 @@ class Seen:
     """``logits``: float32 (outputs, rows, cols), of the faults of each nature and of features.
 
     ``summary``: float32 (summary,), means and largest values of all tiles, then the scan's `traits`.
+    ``ghosts``: True where a second apex drew its ghosts, (rows, cols); None without a sure sign of one.
     """
 
     logits: NDArray[np.float32]
     summary: NDArray[np.float32]
+    ghosts: NDArray[np.bool_] | None = None
 
 
 class Perception:
@@ -65,8 +68,9 @@ class Perception:
         """Run the network over every tile, and take the traits of the whole."""
         native = planes.segmenter_planes(scan.heights, scan.retrace)
         whole = traits(scan.heights, native)  # first: logits are large, and no copy need lie beside them
+        ghosts = ghosts_in(native, whole)
         logits, summary = self.through(native)
-        return Seen(logits, np.concatenate([summary, whole]))
+        return Seen(logits, np.concatenate([summary, whole]), ghosts)
 
     def through(self, native: planes.Plane) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return logits and summary of planes (planes, rows, cols), as in `Seen` but without the traits."""

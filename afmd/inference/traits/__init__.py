@@ -21,6 +21,8 @@ FEWEST_PX: Final = 32
 """A smaller frame has no statistics."""
 SIDE: Final = 384
 STRIP_COLUMNS: Final = 128
+ECHO: Final = slice(COUNT - 7, COUNT)
+"""Where `echo.Echo.values` stand."""
 _PASSES = 21
 _OUTLIERS = (0.02, 99.98)
 """Percentiles beyond which heights are cut: a spike is the segmenter's."""
@@ -35,10 +37,9 @@ def traits(heights: NDArray[np.float32], native: planes.Plane) -> NDArray[np.flo
     if min(heights.shape) < FEWEST_PX:
         return np.zeros(COUNT, np.float32)
     aligned = native[planes.ALIGNED]
-    within = quantiles(np.sinh(sampled(aligned)), _OUTLIERS).astype(np.float32)
-    window = tuple(_middle(side, SIDE) for side in aligned.shape)
-    inner = np.clip(np.sinh(aligned[window]), *within)
-    strip = np.clip(np.sinh(aligned[:, _middle(aligned.shape[1], STRIP_COLUMNS)]), *within)
+    window = window_of(aligned.shape)
+    inner = surface(native, window)
+    strip = surface(native, (slice(None), _middle(aligned.shape[1], STRIP_COLUMNS)))
     difference = native[planes.PASS_DIFFERENCE][window]
     if not native[planes.PASS_PRESENT, 0, 0]:
         difference = difference[:1]  # all lines are alike
@@ -53,9 +54,21 @@ def traits(heights: NDArray[np.float32], native: planes.Plane) -> NDArray[np.flo
         course.drift(strip),
         _crowded(heights),
         _passes(native),
-        echo.echo(inner),
+        echo.echo(inner).values(),
     )
     return tidy(np.concatenate(groups))
+
+
+def surface(native: planes.Plane, window: tuple[slice, slice]) -> Image:
+    """Return a window of a scan's heights without tilt, line offsets and outliers, in units of their spread."""
+    aligned = native[planes.ALIGNED]
+    within = quantiles(np.sinh(sampled(aligned)), _OUTLIERS).astype(np.float32)
+    return np.asarray(np.clip(np.sinh(aligned[window]), *within))
+
+
+def window_of(shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return the middle of a frame of (rows, cols) in which textures are looked at."""
+    return _middle(shape[0], SIDE), _middle(shape[1], SIDE)
 
 
 def _middle(length: int, most: int) -> slice:

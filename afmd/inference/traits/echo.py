@@ -6,7 +6,9 @@ cliff: nothing lies deeper than the second apex reaches, and much lies just ther
 many displacements, and to no depth.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -34,13 +36,48 @@ _LEAST_SHARE, _FLOOR_SHARE = 0.005, 0.002
 Index = NDArray[np.intp]
 
 
-def echo(image: Image) -> Values:
-    """Return how an image (rows, cols) repeats itself once, (7,).
+class Cliff(NamedTuple):
+    """Of the heights over the displaced image: where more of them lie than just above.
 
-    ln rise of the highest cepstral peak over its ring, how much higher than the next and than the one at twice the
-    displacement, ln distance in parts of the frame; ln steepness of the cliff, ln share of the pixels on it, its depth
-    in parts of the relief.
+    ``steep``: how many times more. ``share``: of the pixels that lie on it. ``depth``: below the displaced image, in
+    parts of the relief. ``height``: its middle, and ``wide``: its width, in the image's unit.
     """
+
+    steep: float
+    share: float
+    depth: float
+    height: float = 0.0
+    wide: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """The likeliest displacement of an image over itself.
+
+    ``rise``: of the cepstral peak over its ring. ``lead``: over the next highest; ``over_twice``: over the one at twice
+    the displacement. ``away``: how far, in parts of the longer side. ``down``, ``across``: px from a feature to its
+    ghost.
+    """
+
+    rise: float
+    lead: float
+    over_twice: float
+    away: float
+    down: int
+    across: int
+    cliff: Cliff
+
+    def values(self) -> Values:
+        """Return ln rise, lead, lead over twice the displacement, ln away, ln steep, ln share, depth, (7,)."""
+        peak = [float(log(self.rise, floor=1.0)), self.lead, self.over_twice, float(log(self.away, floor=1e-3))]
+        cliff = self.cliff
+        return np.array(
+            [*peak, float(log(cliff.steep, floor=0.05)), float(log(cliff.share, floor=1e-3)), cliff.depth]
+        )
+
+
+def echo(image: Image) -> Echo:
+    """Return how an image (rows, cols) repeats itself once."""
     cepstrum = _cepstrum(image)
     rows, cols = (min(int(_REACH * max(image.shape)), side // 2 - 1) for side in image.shape)
     near = np.concatenate([cepstrum[-rows:, : cols + 1], cepstrum[: rows + 1, : cols + 1]]).astype(np.float32)
@@ -51,8 +88,20 @@ def echo(image: Image) -> Values:
     _around(rise, row, col, _BESIDE)[:] = 0
     down = row - rows
     away = float(np.hypot(down, col)) / max(image.shape)
-    peak = [float(log(highest, floor=1.0)), highest - float(rise.max()), highest - twice, float(log(away, floor=1e-3))]
-    return np.array([*peak, *_cliff(image, down, col)])
+    cliff, way = _cliff(image, down, col)
+    return Echo(highest, highest - float(rise.max()), highest - twice, away, way * down, way * col, cliff)
+
+
+def over(image: Image, down: int, across: int) -> Image:
+    """Return by how much an image stands over itself displaced, where both are: (rows - |down|, cols - |across|)."""
+    here, there = (image[shared(image.shape, sign * down, sign * across)] for sign in (1, -1))
+    return np.asarray(here - there)
+
+
+def shared(shape: tuple[int, ...], down: int, across: int) -> tuple[slice, slice]:
+    """Return the window of a frame that has the frame displaced by so many pixels behind it."""
+    rows, cols = (slice(max(0, by), side + min(0, by)) for by, side in zip((down, across), shape, strict=True))
+    return rows, cols
 
 
 def _cepstrum(image: Image) -> NDArray[np.float64]:
@@ -101,36 +150,33 @@ def _around(plane: NDArray[np.float64], row: int, col: int, reach: int) -> NDArr
     return plane[rows, cols]
 
 
-def _cliff(image: Image, down: int, across: int) -> list[float]:
-    """Return steepness, share and depth of the cliff of the height over the displaced image, either way."""
+def _cliff(image: Image, down: int, across: int) -> tuple[Cliff, int]:
+    """Return the steeper cliff of the image over itself, displaced either way, and which way, 1 or -1."""
     some = image[:: max(1, len(image) // 64)]
     second = np.diff(some, 2, axis=1)
     sigma = planes.MAD_TO_SIGMA * float(np.median(np.abs(second - medians(second.reshape(-1))))) / np.sqrt(6) + 1e-9
     low, high = np.percentile(some, (0.5, 99.5))
     relief = float(high - low) + 1e-9
-    found = max(_steepest(_over(image, way * down, way * across), sigma, relief) for way in (1, -1))
-    return [float(log(found[0], floor=0.05)), float(log(found[1], floor=1e-3)), found[2]]
+    return max((_steepest(_sampled_over(image, way * down, way * across), sigma, relief), way) for way in (1, -1))
 
 
-def _over(image: Image, down: int, across: int) -> Image:
+def _sampled_over(image: Image, down: int, across: int) -> Image:
     """Return the sorted height of some pixels over the image displaced by so many pixels, (samples,)."""
-    rows, cols = image.shape
-    here = image[max(0, down) : rows + min(0, down), max(0, across) : cols + min(0, across)]
-    there = image[max(0, -down) : rows + min(0, -down), max(0, -across) : cols + min(0, -across)]
-    over = (here - there).reshape(-1)
-    return np.sort(over[:: max(1, over.size // _SAMPLES) | 1])
+    every = over(image, down, across).reshape(-1)
+    return np.sort(every[:: max(1, every.size // _SAMPLES) | 1])
 
 
-def _steepest(over: Image, sigma: float, relief: float) -> tuple[float, float, float]:
-    """Return, of the steepest cliff below the ground, how many more lie on it than around, their share, its depth."""
-    count = len(over)
+def _steepest(heights: Image, sigma: float, relief: float) -> Cliff:
+    """Return the steepest cliff below the ground of sorted heights, or one without steepness."""
+    count = len(heights)
     at = np.linspace(_DEEPEST * count, count / 2, _PLACES).astype(int)
-    depth, best = over[at], (0.0, 0.0, 0.0)
+    depth, best = heights[at], Cliff(0.0, 0.0, 0.0)
     for wide in (*(sigmas * sigma for sigmas in _WIDTHS_SIGMAS), *(share * relief for share in _WIDTHS_RELIEF)):
-        on, past = np.searchsorted(over, depth + wide), np.searchsorted(over, depth + 2 * wide)
+        on, past = np.searchsorted(heights, depth + wide), np.searchsorted(heights, depth + 2 * wide)
         least = _FLOOR_SHARE * count
         steep = (on - at) / np.maximum(at + least, past - on + least)
         steep[(depth + wide / 2 > -max(0.02 * relief, 3 * sigma)) | (on - at < _LEAST_SHARE * count)] = 0
         top = int(steep.argmax())
-        best = max(best, (float(steep[top]), float(on[top] - at[top]) / count, float(-depth[top] / relief)))
-    return best if best[0] > 0 else (0.0, 0.0, 0.0)
+        share, middle = float(on[top] - at[top]) / count, float(depth[top] + wide / 2)
+        best = max(best, Cliff(float(steep[top]), share, float(-depth[top] / relief), middle, float(wide)))
+    return best if best.steep > 0 else Cliff(0.0, 0.0, 0.0)

@@ -22,6 +22,10 @@ THRESHOLDS: Mapping[str, float] = MappingProxyType({"streak": 3.3, "hit": 6.0, "
 """In σ of what each detector measures."""
 CLIPPED = 4.0
 """What a clipped pixel says over its threshold."""
+CALM = 1e-3
+"""Largest share of single hits outside streaks among which a streak is no chance run of them."""
+SURER = np.float32(3)
+"""By how much louder it is then."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +41,10 @@ class Evidence:
     clipped: NDArray[np.bool_]
 
     def excess(self) -> Plane:
-        """Return what the loudest detector says; float32, new."""
-        most = np.maximum(self.streak, self.hit)
+        """Return what the loudest detector says; float32, new. Where single hits are rare, a streak is sure of itself."""
+        lonely = np.count_nonzero((self.hit > 1) & (self.streak <= 1))
+        loud = SURER if lonely <= CALM * self.hit.size else np.float32(1)
+        most = np.maximum(np.where(self.streak > 1, loud * self.streak, self.streak), self.hit)
         np.maximum(most, self.alone, out=most)
         most[self.clipped] = CLIPPED
         return most
