@@ -14,7 +14,7 @@ from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
 from afmd.domain.scan import Scan
 from afmd.errors import ModelError
 from afmd.inference import planes, traits
-from afmd.inference.manifest import FETCH, Model, Role, load_manifest
+from afmd.inference.manifest import FETCH, NEVER, Model, Role, load_manifest
 from afmd.inference.perception import Perception, Seen, shared_perception
 from afmd.inference.sessions import shared_session
 
@@ -71,18 +71,24 @@ class Belief:
     """What a head says of the whole scan: the log odds that a fault of each nature is in it.
 
     A pixel of a ripple looks like any other; that there is a ripple, the whole frame shows. So the logit from which
-    its pixels are called sinks by ``trust`` times the head's log odds.
+    its pixels are called sinks by ``trust`` times the head's log odds; and because it covers the field, no pixel's log
+    odds are less than the frame's own, counted from ``whole``.
     """
 
     def __init__(self, head: Model, *, threads: int) -> None:
         self.backend = Backend(head.name, head.sha256)
         self._session = shared_session(head, threads=threads)
         self._cuts, self._trust = np.array(head.cuts, np.float32), np.array(head.trust, np.float32)
+        self._whole = np.float32(head.whole)
 
-    def cuts(self, seen: Seen) -> NDArray[np.float32]:
-        """Return the logits from which this scan's faults of each nature are called, float32 (4,)."""
+    def heard(self, seen: Seen) -> tuple[NDArray[np.float32], np.float32]:
+        """Return from which logits this scan's faults of each nature are called, float32 (4,), and the field's floor.
+
+        No pixel passes the field's cut by less than the floor.
+        """
         odds = self._session.all(seen.summary[None])[1][0]
-        return np.asarray(self._cuts - self._trust * np.clip(odds, -MOST_BELIEVED, MOST_BELIEVED))
+        cuts = self._cuts - self._trust * np.clip(odds, -MOST_BELIEVED, MOST_BELIEVED)
+        return np.asarray(cuts), np.float32(odds[FIELD] - self._whole)
 
 
 class NetworkSegmenter:
@@ -108,9 +114,12 @@ class NetworkSegmenter:
     def segment(self, scan: Scan) -> ArtifactMap:
         """Return both probabilities for every pixel; memory is bounded by the tile, time grows with the pixels."""
         seen = self._perception.take(scan)
-        cuts = np.array(self._model.cuts, np.float32) if self._belief is None else self._belief.cuts(seen)
+        if self._belief is None:
+            cuts, floor = np.array(self._model.cuts, np.float32), np.float32(-NEVER)
+        else:
+            cuts, floor = self._belief.heard(seen)
         rest = surest([seen.logits[nature] for nature in _REST], cuts[_REST])
-        field = seen.logits[FIELD] - cuts[FIELD]
+        field = np.maximum(seen.logits[FIELD] - cuts[FIELD], floor)
         artifact = self._chance(np.maximum(rest, field), 0)
         waves = (field > 0) & (rest <= 0)
         if seen.ghosts is not None:

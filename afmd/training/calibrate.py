@@ -15,7 +15,7 @@ from torch import nn
 
 from afmd.domain.findings import Label
 from afmd.inference import planes
-from afmd.inference.manifest import Model
+from afmd.inference.manifest import NEVER, Model
 from afmd.inference.networks import FEATURE, surest
 from afmd.inference.perception import shared_perception
 from afmd.training import scores
@@ -43,6 +43,7 @@ class Calibration:
     threshold: float = 0.0
     cuts: tuple[float, ...] = ()
     trust: tuple[float, ...] = ()
+    whole: float = NEVER
 
 
 def classifier_calibration(net: nn.Module, entries: Sequence[Entry], *, grey: bool) -> Calibration:
@@ -97,7 +98,7 @@ def head_calibration(run: Path, upon: Model, entries: Sequence[Entry]) -> Calibr
             logits_of_natures, _ = perception.through(planes.segmenter_planes(scan.heights, scan.retrace))
             counted.append(Looked.of(entry, logits_of_natures[:FEATURE], open_example(entry).artifact, own))
     heard = fitted_hearing(counted, trusts=TRUSTS)
-    return replace(whole, cuts=heard.cuts, trust=heard.trust)
+    return replace(whole, cuts=heard.cuts, trust=heard.trust, whole=heard.whole)
 
 
 def fitted_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.findings import Label
-from afmd.inference.networks import MOST_BELIEVED, NATURES, surest
+from afmd.inference.manifest import NEVER
+from afmd.inference.networks import FIELD, MOST_BELIEVED, NATURES, surest
 from afmd.training.corpus import Entry
 
 FALSE_COST = 20.0
@@ -21,15 +22,17 @@ FALSE_COST = 20.0
 
 A spoilt-looking pixel on a good scan is filled for nothing, so that it weighs more than one that is missed.
 """
+WAVE_COST = 5.0
+"""The same where a wave is taken to cover the frame: it is reported, and nothing is filled for it."""
 PIXELS = 20_000
 EDGES = np.linspace(-12, 12, 97)
-NEVER = 30.0
-"""A cut that no logit passes."""
 CUTS = np.append(np.linspace(-6, 6, 49), NEVER)
 TRUSTS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 TRUSTED = ("field", "tip")
 """Natures for which a belief is heard: a line or a tail shows itself, and where the passes of a real microscope differ
 more than the twin's do, belief in them had sound pixels called."""
+WHOLES = (*np.arange(0.5, 5.1, 0.25), NEVER)
+"""Log odds from which a fault of the field may be taken to cover the frame."""
 ROUNDS = 3
 _LEVEL = 0.1
 """Of equal answers the one that trusts less: what a belief must gain, in thousandths of the score."""
@@ -64,11 +67,15 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """``cuts``, ``trust``: one of each nature. ``score``: the mean over scans that was reached."""
+    """``cuts``, ``trust``: one of each nature. ``whole``: log odds from which a fault of the field covers the frame.
+
+    ``score``: the mean over scans that was reached.
+    """
 
     cuts: tuple[float, ...]
     trust: tuple[float, ...]
     score: float
+    whole: float = NEVER
 
 
 def fitted_hearing(looked: Sequence[Looked], *, trusts: Sequence[float] = (0.0,)) -> Hearing:
@@ -84,7 +91,25 @@ def fitted_hearing(looked: Sequence[Looked], *, trusts: Sequence[float] = (0.0,)
             for weight in (trusts if NATURES[nature] in TRUSTED else (0.0,))
             for cut in CUTS
         )
-    return Hearing(tuple(float(c) for c in cuts), tuple(float(t) for t in trust), score)
+    whole = _fitted_whole(looked, odds, cuts, trust) if any(trusts) else NEVER
+    return Hearing(tuple(float(c) for c in cuts), tuple(float(t) for t in trust), score, whole)
+
+
+def _fitted_whole(
+    looked: Sequence[Looked], odds: NDArray[np.float32], cuts: NDArray[np.float32], trust: NDArray[np.float32]
+) -> float:
+    """Return from which log odds on a fault of the field had better be taken to cover the frame."""
+    own = np.array([_called(one, cuts - trust * said) for one, said in zip(looked, odds, strict=True)])
+    covered = np.array([_called(one, np.full(len(NATURES), -NEVER)) for one in looked])
+    return float(max(WHOLES, key=lambda least: float(np.where(odds[:, FIELD] > least, covered, own).mean())))
+
+
+def _called(one: Looked, cuts: NDArray[np.float32]) -> float:
+    """Return IoU, or less the cost of what is falsely called, of a scan with these cuts."""
+    called = surest(one.logits, cuts) > 0
+    if one.sound:
+        return -WAVE_COST * float((called & ~one.truth).mean())
+    return float((called & one.truth).sum() / max((called | one.truth).sum(), 1))
 
 
 def _scores(one: Looked, nature: int, cuts: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -59,6 +59,7 @@ def seal(
             "traits": traits.RECIPE,
             "cuts": list(calibration.cuts),
             "trust": list(calibration.trust),
+            "whole": calibration.whole,
             "inputs": [f"what {upon.name} saw: means, largest values", "traits of the scan"],
         }
     entry |= {"parity": difference, "parity_scans": len(samples), "training": _history(run, configuration, command)}

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from afmd.inference.manifest import NEVER
 from afmd.inference.networks import NATURES, surest
-from afmd.training.hearing import NEVER, TRUSTS, Looked, fitted_hearing
+from afmd.training.hearing import TRUSTS, Looked, fitted_hearing
 from afmd.training.natures import NATURES as KINDS_OF_NATURES
 
 COUNT = 900
@@ -64,3 +65,12 @@ def test_a_belief_that_knows_nothing_is_not_trusted(rippled):
     blind = [Looked(one.logits, one.truth, rng.normal(0, 3, 4).astype(np.float32), one.sound) for one in rippled]
 
     assert fitted_hearing(blind, trusts=TRUSTS).score < 0.2  # by chance alone, of 40 scans
+
+
+def test_what_no_pixel_shows_is_taken_to_cover_the_frame_where_the_belief_is_strong(rippled):
+    unseen = [Looked(np.full_like(one.logits, -25.0), one.truth, one.odds, one.sound) for one in rippled]
+
+    heard = fitted_hearing(unseen, trusts=TRUSTS)
+
+    assert -3 < heard.whole < 3
+    assert fitted_hearing(unseen).whole == NEVER
