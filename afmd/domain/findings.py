@@ -46,12 +46,15 @@ class ArtifactMap:
     ``feature``: the same for standing out of the substrate, or None where the backend cannot tell.
     ``waves``: bool (rows, cols), True where nothing but a wave over the field spoils the pixel, or None. It is reported
     as spoilt; but its neighbours are spoilt alike, so that it is left to levelling and never filled.
+    ``ghosts``: bool (rows, cols), True where a second apex of the tip touched something else, or None: the surface lies
+    lower than it was measured, and the measured height tells no more of it.
     """
 
     artifact: NDArray[np.float32]
     feature: NDArray[np.float32] | None
     backend: Backend
     waves: NDArray[np.bool_] | None = None
+    ghosts: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +62,7 @@ class Segmentation:
     """Masks of one scan, each bool (rows, cols), True = spoilt.
 
     ``raw_mask``: probability ≥ ``thr``. ``mask``: after despiking, area filter, growth and expansion.
-    ``feature``: True where the surface stands out of the substrate, or None.
+    ``feature``: True where the surface stands out of the substrate, or None. ``ghosts``: as in `ArtifactMap`.
     """
 
     probability: NDArray[np.float32]
@@ -67,3 +70,4 @@ class Segmentation:
     mask: NDArray[np.bool_]
     feature: NDArray[np.bool_] | None
     backend: Backend
+    ghosts: NDArray[np.bool_] | None = None

@@ -55,7 +55,7 @@ class JoinedSegmenter(_Joined[Segmenter]):
         ruled, both = _shy(alone), _together(found.artifact, alone)
         waves = None if found.waves is None else found.waves & (ruled < CALLED)
         artifact = np.maximum(np.maximum(found.artifact, ruled), both)
-        return ArtifactMap(artifact, found.feature, self.backend, waves)
+        return ArtifactMap(artifact, found.feature, self.backend, waves, found.ghosts)
 
 
 class JoinedClassifier(_Joined[Classifier]):

@@ -16,9 +16,9 @@ from afmd.domain.ports import Classifier, Segmenter
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
 from afmd.pipeline.deconvolution import TipPlan, last_stage
-from afmd.pipeline.stages import classified, doubted, ground_of, levelled, refused, segmented, spared
+from afmd.pipeline.stages import classified, doubted, filled, ground_of, levelled, refused, segmented, spared
 from afmd.pipeline.stopwatch import Stopwatch
-from afmd.science import inpaint, quality, smooth
+from afmd.science import quality, smooth
 
 
 def restore(
@@ -51,15 +51,12 @@ def restore(
     spare = spared(found, params)
     touched = np.zeros_like(masks.final) if refusal or spare else masks.final
     with watch("fill"):
-        filled = inpaint.fill(
-            flattened, touched, method=params.fill, pixel_nm=scan.pixel_nm, radius=params.radius, stripes=masks.stripes,
-            other_pass=scan.retrace,
-        )  # fmt: skip
+        without_holes = filled(scan, flattened, touched, masks=masks, ghosts=seen.ghosts, params=params)
     with watch("smooth"):
-        restored, sigma = filled.heights, filled.sigma
+        restored, sigma = without_holes.heights, without_holes.sigma
         if params.sigma:
-            restored = smooth.inside(filled.heights, touched, sigma=params.sigma)
-            sigma = np.hypot(filled.sigma, restored - filled.heights)
+            restored = smooth.inside(restored, touched, sigma=params.sigma)
+            sigma = np.hypot(sigma, restored - without_holes.heights)
     with watch("quality"):
         figures = quality.assess(
             scan.heights, flattened, restored, mask=seen.mask, touched=touched, sigma=sigma,

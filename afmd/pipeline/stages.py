@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 from afmd.domain.findings import Classification, Label, Segmentation
 from afmd.domain.params import Params, Preset
 from afmd.domain.ports import Classifier, Segmenter
+from afmd.domain.result import Filled
 from afmd.domain.scan import Scan
-from afmd.science import flatten, mask
+from afmd.science import flatten, inpaint, mask
 
 FEATURE_THR = 0.5
 """A pixel more likely feature than substrate has no say in the ground."""
@@ -51,10 +52,26 @@ def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segm
     feature = None if seen.feature is None else seen.feature >= FEATURE_THR
     if seen.waves is None:
         masks = mask.assemble(scan.heights, seen.artifact, params)
-        return Segmentation(seen.artifact, masks.raw, masks.final, feature, seen.backend), masks
+        return Segmentation(seen.artifact, masks.raw, masks.final, feature, seen.backend, seen.ghosts), masks
     masks = mask.assemble(scan.heights, np.where(seen.waves, np.float32(0), seen.artifact), params)
     raw, final = masks.raw | seen.waves, masks.final | seen.waves
-    return Segmentation(seen.artifact, raw, final, feature, seen.backend), masks
+    return Segmentation(seen.artifact, raw, final, feature, seen.backend, seen.ghosts), masks
+
+
+def filled(
+    scan: Scan, flattened: NDArray[np.float32], touched: NDArray[np.bool_], *, masks: mask.Masks,
+    ghosts: NDArray[np.bool_] | None, params: Params,
+) -> Filled:  # fmt: skip
+    """Return the heights with every ``touched`` pixel filled. A ghost is taken for lost, and for an upper bound."""
+    seen = None if ghosts is None else ghosts & touched
+    told = flattened if seen is None else np.where(seen, np.float32(np.nan), flattened)
+    found = inpaint.fill(
+        told, touched, method=params.fill, pixel_nm=scan.pixel_nm, radius=params.radius, stripes=masks.stripes,
+        other_pass=scan.retrace,
+    )  # fmt: skip
+    if seen is not None:
+        np.minimum(found.heights, flattened, out=found.heights, where=seen)
+    return found
 
 
 def levelled(scan: Scan, *, ground: NDArray[np.bool_], params: Params) -> NDArray[np.float32]:

@@ -71,9 +71,7 @@ class Echo:
         """Return ln rise, lead, lead over twice the displacement, ln away, ln steep, ln share, depth, (7,)."""
         peak = [float(log(self.rise, floor=1.0)), self.lead, self.over_twice, float(log(self.away, floor=1e-3))]
         cliff = self.cliff
-        return np.array(
-            [*peak, float(log(cliff.steep, floor=0.05)), float(log(cliff.share, floor=1e-3)), cliff.depth]
-        )
+        return np.array([*peak, float(log(cliff.steep, floor=0.05)), float(log(cliff.share, floor=1e-3)), cliff.depth])
 
 
 def echo(image: Image) -> Echo:

@@ -41,7 +41,7 @@ class Evidence:
     clipped: NDArray[np.bool_]
 
     def excess(self) -> Plane:
-        """Return what the loudest detector says; float32, new. Where single hits are rare, a streak is sure of itself."""
+        """Return what the loudest detector says; float32, new. Where hits are rare, a streak is sure of itself."""
         lonely = np.count_nonzero((self.hit > 1) & (self.streak <= 1))
         loud = SURER if lonely <= CALM * self.hit.size else np.float32(1)
         most = np.maximum(np.where(self.streak > 1, loud * self.streak, self.streak), self.hit)
