@@ -29,8 +29,8 @@ class Model:
     ``temperature`` divides the logits (Guo et al. 2017); ``threshold`` is the probability below which a classifier
     abstains. ``looks_at`` is ``planes``, or ``summary`` for a head on what the segmenter of SHA-256 ``upon`` saw and
     on the scan's traits of recipe ``traits``. ``cuts`` are the logits from which a segmenter calls faults of each
-    nature; a head's are those beside it, less ``trust`` times what it believes of each nature; from the log odds ``whole`` on, a
-    fault of the field is taken to lie over the whole frame (see `Belief`).
+    nature; a head's are those beside it, less ``trust`` times what it believes of each nature; from the log odds
+    ``whole`` on, a fault of the field is taken to lie over the whole frame (see `Belief`).
     ``trial`` says why the model does not yet stand in for the rules, or is empty. ``facts`` holds the rest for people:
     training command, seed, data, evaluation, licence.
     """
