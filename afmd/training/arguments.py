@@ -14,6 +14,7 @@ from typing import TypeAlias
 MODELS = ("classifier", "segmenter", "tip")
 JUDGED = ("classifier", "segmenter")
 PRESETS = Path(__file__).resolve().parent / "presets"
+WIDTHS = (8, 16, 24)
 KINDS_LEFT_OUT = ("lost_lines", "spike", "parachute", "double_tip", "ripple")
 """Five kinds of different nature: a line loss, points, a tail of the loop, the tip itself, a wave."""
 
@@ -69,6 +70,7 @@ def _evaluate(own: Parser) -> None:
     _leave_one_out(
         asked.add_parser("leave-one-out", help="what a kind of artefact costs that training never saw", description=LOO)
     )
+    _frontier(asked.add_parser("frontier", help="what a wider segmenter brings and costs", description=FRONTIER))
     _ceiling(
         asked.add_parser(
             "ceiling", help="the same network taught on the evaluation set's own distribution", description=CEILING
@@ -79,6 +81,10 @@ def _evaluate(own: Parser) -> None:
 LOO = (
     "Trains once with every kind and once without each of KINDS, all from the same seed, scans and steps, and judges "
     "each pair on scans of the evaluation recipe that hold nothing but the kind left out."
+)
+FRONTIER = (
+    "Trains the segmenter at each of WIDTHS, all from the same seed, scans and steps, judges them on scans of the "
+    "evaluation recipe and times them by turns."
 )
 CEILING = (
     "Trains the configuration on the evaluation recipe, never on its seeds, seals it into a weights folder of its own "
@@ -110,6 +116,15 @@ def _leave_one_out(own: Parser) -> None:
     )  # fmt: skip
     own.add_argument("--classifier", action="store_true", help="teach and judge a classifier on each segmenter, too")
     _experiment(own, Path("runs") / "leave-one-out")
+
+
+def _frontier(own: Parser) -> None:
+    own.add_argument("--widths", type=_numbers, default=WIDTHS, metavar="N,N,…", help="default: 8,16,24")
+    own.add_argument("--steps", type=int, default=1500, metavar="N", help="of each training (%(default)s)")
+    own.add_argument("--training", type=int, default=4000, metavar="N", help="scans to learn from (%(default)s)")
+    own.add_argument("--validation", type=int, default=200, metavar="N", help="scans to calibrate on (%(default)s)")
+    own.add_argument("--scans", type=int, default=600, metavar="N", help="scans to judge on (%(default)s)")
+    _experiment(own, Path("runs") / "frontier")
 
 
 def _ceiling(own: Parser) -> None:
@@ -173,6 +188,10 @@ def _corpus(own: Parser) -> None:
     own.add_argument("--workers", type=int, default=1, metavar="N", help="processes that simulate (%(default)s)")
 
 
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(name) for name in _names(text))
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -192,6 +211,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             (
                 "evaluate segmenter --scans 1200 --record", "evaluate segmenter --rules",
                 "evaluate leave-one-out --kinds lost_lines,spike --steps 1500", "evaluate ceiling segmenter",
+                "evaluate frontier --widths 8,16,24",
             ),
         ),
         "corpus": Command(

@@ -27,6 +27,7 @@ from afmd.training.ceiling import ceiling, raised
 from afmd.training.config import Training, load
 from afmd.training.corpus import Part, default_folder, gather
 from afmd.training.experiments import Bench
+from afmd.training.frontier import frontier
 from afmd.training.head import learn
 from afmd.training.leave_one_out import leave_one_out, shortened, stood_upon
 from afmd.training.quantise import quantise
@@ -70,7 +71,7 @@ def run_seal(args: argparse.Namespace) -> int:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """Evaluate what is sealed, or do one of the experiments."""
-    experiments = {"leave-one-out": _leave_one_out, "ceiling": _ceiling}
+    experiments = {"leave-one-out": _leave_one_out, "frontier": _frontier, "ceiling": _ceiling}
     return experiments.get(args.model, _evaluate)(args)
 
 
@@ -170,6 +171,16 @@ def _leave_one_out(args: argparse.Namespace) -> int:
     if args.classifier:
         arms.append(stood_upon(arms[0], _preset(None, "classifier")))
     file = leave_one_out(arms, args.kinds, _bench(args), scans=args.scans)
+    _say(f"written {file}")
+    return 0
+
+
+def _frontier(args: argparse.Namespace) -> int:
+    """Short trainings at several widths, and the table of what each brings and costs."""
+    torch.set_num_threads(args.threads)
+    sizes = {"training": args.training, "validation": args.validation}
+    short = shortened(_preset(args.config, "segmenter"), steps=args.steps, **sizes)
+    file = frontier(short, args.widths, _bench(args), scans=args.scans)
     _say(f"written {file}")
     return 0
 

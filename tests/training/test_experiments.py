@@ -15,6 +15,7 @@ from afmd.training.ceiling import ceiling, raised
 from afmd.training.config import EVALUATION_FROM, ClassifierNet
 from afmd.training.corpus import open_example
 from afmd.training.experiments import Bench
+from afmd.training.frontier import frontier
 from afmd.training.leave_one_out import shortened, stood_upon, visible
 from afmd.training.supply import supplied, without
 from afmd.training.tables import write_json
@@ -206,3 +207,17 @@ def test_numbers_that_json_has_not_become_null(tmp_path):
     write_json(tmp_path / "a" / "b.json", {"x": [np.nan, 1.0], "y": (float("inf"),)})
 
     assert json.loads((tmp_path / "a" / "b.json").read_text(encoding="utf-8")) == {"x": [None, 1.0], "y": [None]}
+
+
+def test_widths_are_taught_alike_and_stand_in_one_table(short, bench):
+    file = frontier(short, (4, 8), bench, scans=8)
+
+    told = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    assert told["widths"] == [4, 8]
+    assert all(ms > 0 for ms in told["ms"])
+    assert list(told["figures"][0]) == list(told["figures"][1])
+    models = [load_manifest(folder).model("segmenter") for folder in sorted((bench.out / "weights").iterdir())]
+    taught = {model.name: json.loads(model.facts["training"]["configuration"]) for model in models}
+    assert sorted(one["segmenter"]["width"] for one in taught.values()) == [4, 8]
+    assert len({(one["seed"], one["optimiser"]["steps"], one["corpus"]["training"]) for one in taught.values()}) == 1
+    assert file.read_text(encoding="utf-8").count("\n| 4 |") == 1
