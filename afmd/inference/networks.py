@@ -30,6 +30,8 @@ GHOST_ODDS: Final = 4.0
 """By how much sure ghosts raise the odds of a contaminated tip: half of what they tell alone (they are found in eight
 times as many contaminated simulated scans as good ones), for the head heard of the echo too."""
 TIP: Final = tuple(Label).index(Label.TIP_CONTAMINATION)
+SHOWN: Final = 0.1
+"""Share of the frame on which pixels show a fault of the field themselves, from which on they are believed alone."""
 MOST_BELIEVED: Final = 6.0
 """Log odds beyond which a belief counts no more."""
 
@@ -75,7 +77,8 @@ class Belief:
 
     A pixel of a ripple looks like any other; that there is a ripple, the whole frame shows. So the logit from which
     its pixels are called sinks by ``trust`` times the head's log odds; and because it covers the field, no pixel's log
-    odds are less than the frame's own, counted from ``whole``.
+    odds are less than the frame's own, counted from ``whole``, unless so many pixels (`SHOWN`) tell by themselves where
+    it lies.
     """
 
     def __init__(self, head: Model, *, threads: int) -> None:
@@ -85,10 +88,7 @@ class Belief:
         self._whole = np.float32(head.whole)
 
     def heard(self, seen: Seen) -> tuple[NDArray[np.float32], np.float32]:
-        """Return from which logits this scan's faults of each nature are called, float32 (4,), and the field's floor.
-
-        No pixel passes the field's cut by less than the floor.
-        """
+        """Return from which logits faults of each nature are called here, float32 (4,), and the field's floor."""
         odds = self._session.all(seen.summary[None])[1][0]
         cuts = self._cuts - self._trust * np.clip(odds, -MOST_BELIEVED, MOST_BELIEVED)
         return np.asarray(cuts), np.float32(odds[FIELD] - self._whole)
@@ -122,7 +122,9 @@ class NetworkSegmenter:
         else:
             cuts, floor = self._belief.heard(seen)
         rest = surest([seen.logits[nature] for nature in _REST], cuts[_REST])
-        field = np.maximum(seen.logits[FIELD] - cuts[FIELD], floor)
+        field = seen.logits[FIELD] - cuts[FIELD]
+        if np.count_nonzero(field > 0) < SHOWN * field.size:
+            np.maximum(field, floor, out=field)
         artifact = self._chance(np.maximum(rest, field), 0)
         waves = (field > 0) & (rest <= 0)
         if seen.ghosts is not None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from afmd.domain.findings import Label
 from afmd.inference.manifest import NEVER
-from afmd.inference.networks import FIELD, MOST_BELIEVED, NATURES, surest
+from afmd.inference.networks import FIELD, MOST_BELIEVED, NATURES, SHOWN, surest
 from afmd.training.corpus import Entry
 
 FALSE_COST = 20.0
@@ -99,9 +99,11 @@ def _fitted_whole(
     looked: Sequence[Looked], odds: NDArray[np.float32], cuts: NDArray[np.float32], trust: NDArray[np.float32]
 ) -> float:
     """Return from which log odds on a fault of the field had better be taken to cover the frame."""
-    own = np.array([_called(one, cuts - trust * said) for one, said in zip(looked, odds, strict=True)])
+    heard = [(one, cuts - trust * said) for one, said in zip(looked, odds, strict=True)]
+    own = np.array([_called(one, cut) for one, cut in heard])
     covered = np.array([_called(one, np.full(len(NATURES), -NEVER)) for one in looked])
-    return float(max(WHOLES, key=lambda least: float(np.where(odds[:, FIELD] > least, covered, own).mean())))
+    unseen = np.array([(one.logits[FIELD] > cut[FIELD]).mean() < SHOWN for one, cut in heard])
+    return float(max(WHOLES, key=lambda least: np.where(unseen & (odds[:, FIELD] > least), covered, own).mean()))
 
 
 def _called(one: Looked, cuts: NDArray[np.float32]) -> float:
