@@ -30,7 +30,7 @@ GHOST_ODDS: Final = 4.0
 """By how much sure ghosts raise the odds of a contaminated tip: half of what they tell alone (they are found in eight
 times as many contaminated simulated scans as good ones), for the head heard of the echo too."""
 TIP: Final = tuple(Label).index(Label.TIP_CONTAMINATION)
-SHOWN: Final = 0.1
+SHOWN: Final = 0.02
 """Share of the frame on which pixels show a fault of the field themselves, from which on they are believed alone."""
 MOST_BELIEVED: Final = 6.0
 """Log odds beyond which a belief counts no more."""
