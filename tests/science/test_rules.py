@@ -178,3 +178,13 @@ def test_a_real_scan_with_lost_lines_or_streaks_is_not_tracking(scans_dir, name)
 
     assert (RulesSegmenter().segment(scan).artifact >= 0.5).mean() > 0.005
     assert RulesClassifier().classify(scan).label is Label.NOT_TRACKING
+
+
+def test_a_streak_is_sure_of_itself_unless_single_hits_abound():
+    spoilt, truth = spoil(particles(), row=60, bottom=62, left=20, right=90, by=0.45)
+    rng = np.random.default_rng(2)
+    hit = spoilt + 9 * (rng.random(spoilt.shape) < 0.01).astype(np.float32)
+
+    calm, noisy = (RulesSegmenter().segment(Scan.from_heights(one, pixel_nm=2.0)).artifact for one in (spoilt, hit))
+
+    assert np.median(calm[truth]) >= 0.9 > np.median(noisy[truth])
