@@ -1,11 +1,13 @@
 """Where a second apex drew every feature twice. Rule: only what no honest surface shows; a lattice repeats itself too.
 
-The echo of the whole frame tells by how much the ghosts are displaced, the cliff by how much they are lower (see
-`afmd.inference.traits.echo`); a pixel is a ghost where it stands lower than the displaced surface by just that. Of good
-simulated scans two in a thousand pass.
+The echo of the whole frame tells by how much ghosts are displaced (see `afmd.inference.traits.echo`). Then there are
+two witnesses. Where features stand on a ground, each finds itself again at the displacement, lower by one height, and
+its ghost finds nothing: about half of what stands there is found again, where a lattice finds all of it, and other
+surfaces little. In a texture, the heights over the displaced ones have a cliff. A pixel is a ghost where it stands
+lower than the displaced surface by just that height. Of good simulated scans two in a thousand pass.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,17 +15,31 @@ from numpy.typing import NDArray
 
 from afmd.inference import planes
 from afmd.inference.traits import ECHO, surface, window_of
-from afmd.inference.traits.echo import echo, over, shared
+from afmd.inference.traits.echo import Echo, echo, over, shared
 
-LEAST_LEAD: Final = 5.0
-"""Of the cepstral peak over the next, in spreads, where the cliff is not steep at all."""
+FARTHEST: Final = 0.1
+"""In parts of the longer side: apexes are neighbours."""
+LEAST_OVER_TWICE: Final = 6.0
+"""Of the cepstral peak over the one at twice the displacement, which a lattice has too, in spreads."""
+FEATURES_LEAD: Final = 6.0
+"""Of the peak over the next, where features are asked."""
+STANDS: Final = 0.15
+"""Height over the ground, in parts of the relief, from which on something is a feature."""
+GROUND_PERCENT, TOP_PERCENT = 30, 99.5
+LEAST_FEATURES: Final = 0.01
+"""Of the pixels."""
+AGAIN: Final = (0.3, 0.75)
+"""Share of them that must be found again."""
+ALIKE: Final = 0.5
+"""How far from its own height a feature may be found again, in parts of it."""
+LEAST_LOWER: Final = 0.02
+"""By how much ghosts must be lower, in parts of the relief: which of two equal apexes is the first, nobody can tell."""
+WITHIN_SPREADS: Final = 4.0
+CLIFF_LEADS: Final = 5.0
+"""Of the peak over the next, where the cliff is asked and is not steep at all."""
 STEEP_COUNTS: Final = 4.0
 """By how much less it may lead for every e-fold of the cliff's steepness, but no less than `ALWAYS_LEADS`."""
 ALWAYS_LEADS: Final = 1.0
-LEAST_OVER_TWICE: Final = 6.0
-"""Over the peak at twice the displacement, which a lattice has too."""
-FARTHEST: Final = 0.1
-"""In parts of the longer side: apexes are neighbours."""
 LEAST_STEEP: Final = 0.8
 MOST_SHARE: Final = 0.33
 """Of the pixels, on the cliff: where most of the frame lies there, texture or a slope does."""
@@ -33,30 +49,71 @@ ON_CLIFF: Final = 0.75
 """How far from the cliff's middle a ghost may lie, in widths of the cliff."""
 _SPECKLE_PX = 3
 
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
-def ghosts_in(native: planes.Plane, traits: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+
+class _Again(NamedTuple):
+    """Features found again at a displacement: which share of them, how much lower, in the relief; and where."""
+
+    share: float
+    higher: float
+    where: Mask
+
+
+def ghosts_in(native: planes.Plane, traits: NDArray[np.float32]) -> Mask | None:
     """Return True where a pixel is a ghost, bool (rows, cols), or None where no second apex is sure.
 
     ``native``, ``traits``: a scan's `planes.segmenter_planes` and `traits.traits`.
     """
-    if not _is_sure(traits[ECHO]):
+    _, lead, over_twice, away, *cliff = (float(value) for value in traits[ECHO])
+    on_cliff = _is_cliff(lead, *cliff)
+    if over_twice <= LEAST_OVER_TWICE or away >= np.log(FARTHEST) or not (on_cliff or lead > FEATURES_LEAD):
         return None
-    shape = native.shape[1:]
-    seen = echo(surface(native, window_of(shape)))
+    seen = echo(surface(native, window_of(native.shape[1:])))
     whole = surface(native, (slice(None), slice(None)))
-    off_cliff = np.abs(over(whole, seen.down, seen.across) - seen.cliff.height)
-    found = np.zeros(shape, np.uint8)
-    found[shared(shape, seen.down, seen.across)] = off_cliff <= ON_CLIFF * seen.cliff.wide
-    return np.asarray(cv2.medianBlur(found, _SPECKLE_PX) > 0)
+    found = _of_features(whole, seen) if lead > FEATURES_LEAD else None
+    if found is None and on_cliff:
+        off = np.abs(over(whole, seen.down, seen.across) - seen.cliff.height)
+        found = _placed(whole, off <= ON_CLIFF * seen.cliff.wide, seen.down, seen.across)
+    return None if found is None else np.asarray(cv2.medianBlur(found.astype(np.uint8), _SPECKLE_PX) > 0)
 
 
-def _is_sure(values: NDArray[np.float32]) -> bool:
-    _, lead, over_twice, away, steep, share, depth = (float(value) for value in values)
+def _is_cliff(lead: float, steep: float, share: float, depth: float) -> bool:
+    """Return whether the echo's values, steepness and share as logarithms, tell of a cliff that no honest one has."""
     return (
-        lead > max(ALWAYS_LEADS, LEAST_LEAD - STEEP_COUNTS * steep)
-        and over_twice > LEAST_OVER_TWICE
-        and away < np.log(FARTHEST)
+        lead > max(ALWAYS_LEADS, CLIFF_LEADS - STEEP_COUNTS * steep)
         and steep > np.log(LEAST_STEEP)
         and share < np.log(MOST_SHARE)
         and DEPTHS[0] < depth < DEPTHS[1]
     )
+
+
+def _of_features(whole: Image, seen: Echo) -> Mask | None:
+    """Return where features have ghosts, or None where too few, or too many, are found again."""
+    ground, top = np.percentile(whole[::2, ::2], (GROUND_PERCENT, TOP_PERCENT))
+    ways = [_again(whole, way * seen.down, way * seen.across, ground=ground, relief=top - ground) for way in (1, -1)]
+    found = min(ways, key=lambda one: one.higher)
+    return found.where if AGAIN[0] < found.share < AGAIN[1] and found.higher < -LEAST_LOWER else None
+
+
+def _again(whole: Image, down: int, across: int, *, ground: float, relief: float) -> _Again:
+    """Return what of the features is found again so many pixels on."""
+    higher = over(whole, down, across)
+    tall = whole[shared(whole.shape, down, across)] - higher - np.float32(ground)
+    stands = tall > STANDS * relief
+    again = stands & (np.abs(higher) < ALIKE * tall)
+    if np.count_nonzero(stands) < LEAST_FEATURES * stands.size or not again.any():
+        return _Again(0.0, 0.0, stands)
+    usual = float(np.median(higher[again]))
+    spread = planes.MAD_TO_SIGMA * float(np.median(np.abs(higher[again] - usual)))
+    where = stands & (np.abs(higher - usual) < WITHIN_SPREADS * spread)
+    share = np.count_nonzero(again) / np.count_nonzero(stands)
+    return _Again(share, usual / max(float(relief), 1e-12), _placed(whole, where, down, across))
+
+
+def _placed(whole: Image, found: Mask, down: int, across: int) -> Mask:
+    """Return what was found in the shared window, in the whole frame."""
+    result = np.zeros(whole.shape, dtype=bool)
+    result[shared(whole.shape, down, across)] = found
+    return result

@@ -27,7 +27,7 @@ _REST: Final = [nature for nature in range(FEATURE) if nature != FIELD]
 GHOST: Final = np.float32(0.9)
 """Probability that a pixel of a sure ghost is spoilt."""
 GHOST_ODDS: Final = 4.0
-"""By how much sure ghosts raise the odds of a contaminated tip: half of what they tell alone (they are found in eight
+"""By how much sure ghosts raise the odds of a contaminated tip: less than what they tell alone (they are found in ten
 times as many contaminated simulated scans as good ones), for the head heard of the echo too."""
 TIP: Final = tuple(Label).index(Label.TIP_CONTAMINATION)
 SHOWN: Final = 0.02
