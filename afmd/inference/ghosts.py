@@ -24,7 +24,9 @@ LEAST_OVER_TWICE: Final = 6.0
 FEATURES_LEAD: Final = 6.0
 """Of the peak over the next, where features are asked."""
 STANDS: Final = 0.15
-"""Height over the ground, in parts of the relief, from which on something is a feature."""
+STANDS_SPREADS: Final = 14.0
+"""Height over the ground from which on something is a feature: in parts of the relief, and in spreads of the ground's
+lower part (14 of them are five standard deviations of noise). A dense texture has none."""
 GROUND_PERCENT, TOP_PERCENT = 30, 99.5
 LEAST_FEATURES: Final = 0.01
 """Of the pixels."""
@@ -54,7 +56,7 @@ Mask = NDArray[np.bool_]
 
 
 class _Again(NamedTuple):
-    """Features found again at a displacement: which share of them, how much lower, in the relief; and where."""
+    """Features found again at a displacement: which share of them, by how much higher, and where."""
 
     share: float
     higher: float
@@ -91,25 +93,29 @@ def _is_cliff(lead: float, steep: float, share: float, depth: float) -> bool:
 
 def _of_features(whole: Image, seen: Echo) -> Mask | None:
     """Return where features have ghosts, or None where too few, or too many, are found again."""
-    ground, top = np.percentile(whole[::2, ::2], (GROUND_PERCENT, TOP_PERCENT))
-    ways = [_again(whole, way * seen.down, way * seen.across, ground=ground, relief=top - ground) for way in (1, -1)]
+    some = whole[::2, ::2]
+    ground, top = np.percentile(some, (GROUND_PERCENT, TOP_PERCENT))
+    low = some[some <= ground]
+    stands = max(STANDS * (top - ground), STANDS_SPREADS * float(np.median(np.abs(low - np.median(low)))))
+    ways = [_again(whole, way * seen.down, way * seen.across, ground=ground, stands=stands) for way in (1, -1)]
     found = min(ways, key=lambda one: one.higher)
-    return found.where if AGAIN[0] < found.share < AGAIN[1] and found.higher < -LEAST_LOWER else None
+    is_ghost = AGAIN[0] < found.share < AGAIN[1] and found.higher < -LEAST_LOWER * (top - ground)
+    return found.where if is_ghost else None
 
 
-def _again(whole: Image, down: int, across: int, *, ground: float, relief: float) -> _Again:
+def _again(whole: Image, down: int, across: int, *, ground: float, stands: float) -> _Again:
     """Return what of the features is found again so many pixels on."""
     higher = over(whole, down, across)
     tall = whole[shared(whole.shape, down, across)] - higher - np.float32(ground)
-    stands = tall > STANDS * relief
-    again = stands & (np.abs(higher) < ALIKE * tall)
-    if np.count_nonzero(stands) < LEAST_FEATURES * stands.size or not again.any():
-        return _Again(0.0, 0.0, stands)
+    feature = tall > stands
+    again = feature & (np.abs(higher) < ALIKE * tall)
+    if np.count_nonzero(feature) < LEAST_FEATURES * feature.size or not again.any():
+        return _Again(0.0, 0.0, feature)
     usual = float(np.median(higher[again]))
     spread = planes.MAD_TO_SIGMA * float(np.median(np.abs(higher[again] - usual)))
-    where = stands & (np.abs(higher - usual) < WITHIN_SPREADS * spread)
-    share = np.count_nonzero(again) / np.count_nonzero(stands)
-    return _Again(share, usual / max(float(relief), 1e-12), _placed(whole, where, down, across))
+    where = feature & (np.abs(higher - usual) < WITHIN_SPREADS * spread)
+    share = np.count_nonzero(again) / np.count_nonzero(feature)
+    return _Again(share, usual, _placed(whole, where, down, across))
 
 
 def _placed(whole: Image, found: Mask, down: int, across: int) -> Mask:
