@@ -49,6 +49,8 @@ DEPTHS: Final = (0.04, 0.5)
 """Of the cliff, in parts of the relief."""
 ON_CLIFF: Final = 0.75
 """How far from the cliff's middle a ghost may lie, in widths of the cliff."""
+RIM: Final = np.ones((3, 3), np.uint8)
+"""What a feature's ghost covers beside its own pixels: half a pixel of displacement, and its foot."""
 _SPECKLE_PX = 3
 
 Image = NDArray[np.float32]
@@ -75,10 +77,16 @@ def ghosts_in(native: planes.Plane, traits: NDArray[np.float32]) -> Mask | None:
     seen = echo(surface(native, window_of(native.shape[1:])))
     whole = surface(native, (slice(None), slice(None)))
     found = _of_features(whole, seen) if lead > FEATURES_LEAD else None
-    if found is None and on_cliff:
-        off = np.abs(over(whole, seen.down, seen.across) - seen.cliff.height)
-        found = _placed(whole, off <= ON_CLIFF * seen.cliff.wide, seen.down, seen.across)
-    return None if found is None else np.asarray(cv2.medianBlur(found.astype(np.uint8), _SPECKLE_PX) > 0)
+    if found is not None:
+        return np.asarray(cv2.dilate(_despeckled(found), RIM) > 0)
+    if not on_cliff:
+        return None
+    off = np.abs(over(whole, seen.down, seen.across) - seen.cliff.height)
+    return _despeckled(_placed(whole, off <= ON_CLIFF * seen.cliff.wide, seen.down, seen.across)) > 0
+
+
+def _despeckled(found: Mask) -> NDArray[np.uint8]:
+    return np.asarray(cv2.medianBlur(found.astype(np.uint8), _SPECKLE_PX), np.uint8)
 
 
 def _is_cliff(lead: float, steep: float, share: float, depth: float) -> bool:
