@@ -59,7 +59,7 @@ Mask = NDArray[np.bool_]
 
 
 class _Again(NamedTuple):
-    """Features found again at a displacement: which share of them, by how much higher, and where."""
+    """Features found again at a displacement: which share of them, by how much higher, and which pixels are ghosts."""
 
     share: float
     higher: float
@@ -78,16 +78,7 @@ def ghosts_in(native: planes.Plane, traits: NDArray[np.float32]) -> Mask | None:
     seen = echo(surface(native, window_of(native.shape[1:])))
     whole = surface(native, (slice(None), slice(None)))
     found = _of_features(whole, seen) if lead > FEATURES_LEAD else None
-    if found is not None:
-        return np.asarray(cv2.dilate(_despeckled(found), RIM) > 0)
-    if not on_cliff:
-        return None
-    off = np.abs(over(whole, seen.down, seen.across) - seen.cliff.height)
-    return _despeckled(_placed(whole, off <= ON_CLIFF * seen.cliff.wide, seen.down, seen.across)) > 0
-
-
-def _despeckled(found: Mask) -> NDArray[np.uint8]:
-    return np.asarray(cv2.medianBlur(found.astype(np.uint8), _SPECKLE_PX), np.uint8)
+    return found if found is not None or not on_cliff else _of_texture(whole, seen)
 
 
 def _is_cliff(lead: float, steep: float, share: float, depth: float) -> bool:
@@ -107,19 +98,31 @@ def _of_features(whole: Image, seen: Echo) -> Mask | None:
     low = some[some <= ground]
     stands = max(STANDS * (top - ground), STANDS_SPREADS * float(np.median(np.abs(low - np.median(low)))))
     ways = [_again(whole, way * seen.down, way * seen.across, ground=ground, stands=stands) for way in (1, -1)]
-    found = min(ways, key=lambda one: one.higher)
-    is_ghost = AGAIN[0] < found.share < AGAIN[1] and found.higher < -LEAST_LOWER * (top - ground)
-    return found.where if is_ghost else None
+    found = min((one for one in ways if one is not None), key=lambda one: one.higher, default=None)
+    if found is None or not (AGAIN[0] < found.share < AGAIN[1] and found.higher < -LEAST_LOWER * (top - ground)):
+        return None
+    return np.asarray(cv2.dilate(_despeckled(found.where), RIM) > 0)
 
 
-def _again(whole: Image, down: int, across: int, *, ground: float, stands: float) -> _Again:
-    """Return what of the features is found again so many pixels on."""
+def _of_texture(whole: Image, seen: Echo) -> Mask:
+    """Return what lies on the cliff."""
+    off = np.abs(over(whole, seen.down, seen.across) - seen.cliff.height)
+    return _despeckled(_placed(whole, off <= ON_CLIFF * seen.cliff.wide, seen.down, seen.across)) > 0
+
+
+def _despeckled(found: Mask) -> NDArray[np.uint8]:
+    """Return 1 where most of the pixels around were found, uint8 (rows, cols), else 0."""
+    return np.asarray(cv2.medianBlur(found.astype(np.uint8), _SPECKLE_PX), np.uint8)
+
+
+def _again(whole: Image, down: int, across: int, *, ground: float, stands: float) -> _Again | None:
+    """Return what of the features is found again so many pixels on, or None where there are next to no features."""
     higher = over(whole, down, across)
     tall = whole[shared(whole.shape, down, across)] - higher - np.float32(ground)
     feature = tall > stands
     again = feature & (np.abs(higher) < ALIKE * tall)
     if np.count_nonzero(feature) < LEAST_FEATURES * feature.size or not again.any():
-        return _Again(0.0, 0.0, feature)
+        return None
     usual = float(np.median(higher[again]))
     spread = planes.MAD_TO_SIGMA * float(np.median(np.abs(higher[again] - usual)))
     within = WITHIN_SPREADS * spread

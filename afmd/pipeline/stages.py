@@ -50,11 +50,9 @@ def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segm
     """Return the segmentation, and the masks at every step for the stages that follow, which leave waves alone."""
     seen = segmenter.segment(scan)
     feature = None if seen.feature is None else seen.feature >= FEATURE_THR
-    if seen.waves is None:
-        masks = mask.assemble(scan.heights, seen.artifact, params)
-        return Segmentation(seen.artifact, masks.raw, masks.final, feature, seen.backend, seen.ghosts), masks
-    masks = mask.assemble(scan.heights, np.where(seen.waves, np.float32(0), seen.artifact), params)
-    raw, final = masks.raw | seen.waves, masks.final | seen.waves
+    repairable = seen.artifact if seen.waves is None else np.where(seen.waves, np.float32(0), seen.artifact)
+    masks = mask.assemble(scan.heights, repairable, params)
+    raw, final = (own if seen.waves is None else own | seen.waves for own in (masks.raw, masks.final))
     return Segmentation(seen.artifact, raw, final, feature, seen.backend, seen.ghosts), masks
 
 
@@ -62,8 +60,12 @@ def filled(
     scan: Scan, flattened: NDArray[np.float32], touched: NDArray[np.bool_], *, masks: mask.Masks,
     ghosts: NDArray[np.bool_] | None, params: Params,
 ) -> Filled:  # fmt: skip
-    """Return the heights with every ``touched`` pixel filled. A ghost is taken for lost, and for an upper bound."""
-    seen = None if ghosts is None else ghosts & touched
+    """Return the heights with every ``touched`` pixel filled.
+
+    ``ghosts``: True where the measured height is an upper bound and tells nothing else, (rows, cols), or None; the
+    preset ``published`` knows of none.
+    """
+    seen = None if ghosts is None or params.preset is Preset.PUBLISHED else ghosts & touched
     told = flattened if seen is None else np.where(seen, np.float32(np.nan), flattened)
     found = inpaint.fill(
         told, touched, method=params.fill, pixel_nm=scan.pixel_nm, radius=params.radius, stripes=masks.stripes,

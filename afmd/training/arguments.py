@@ -106,10 +106,7 @@ def _judged(own: Parser) -> None:
 
 def _leave_one_out(own: Parser) -> None:
     own.add_argument("--kinds", type=_names, default=KINDS_LEFT_OUT, metavar="A,B,…", help="default: five unlike ones")
-    own.add_argument("--steps", type=int, default=1500, metavar="N", help="of each training (%(default)s)")
-    own.add_argument("--training", type=int, default=2000, metavar="N", help="scans to learn from (%(default)s)")
-    own.add_argument("--validation", type=int, default=60, metavar="N", help="scans to calibrate on (%(default)s)")
-    own.add_argument("--scans", type=int, default=60, metavar="N", help="scans of each kind to judge on (%(default)s)")
+    _short(own, training=2000, validation=60, scans=60, judged="scans of each kind to judge on")
     own.add_argument(
         "--start", type=Path, metavar="FILE",
         help="weights to begin every training from; they must never have seen the kinds, or the figures flatter",
@@ -120,11 +117,16 @@ def _leave_one_out(own: Parser) -> None:
 
 def _frontier(own: Parser) -> None:
     own.add_argument("--widths", type=_numbers, default=WIDTHS, metavar="N,N,…", help="default: 8,16,24")
-    own.add_argument("--steps", type=int, default=1500, metavar="N", help="of each training (%(default)s)")
-    own.add_argument("--training", type=int, default=4000, metavar="N", help="scans to learn from (%(default)s)")
-    own.add_argument("--validation", type=int, default=200, metavar="N", help="scans to calibrate on (%(default)s)")
-    own.add_argument("--scans", type=int, default=600, metavar="N", help="scans to judge on (%(default)s)")
+    _short(own, training=4000, validation=200, scans=600, judged="scans to judge on")
     _experiment(own, Path("runs") / "frontier")
+
+
+def _short(own: Parser, *, training: int, validation: int, scans: int, judged: str) -> None:
+    """Add how long the short trainings of an experiment are, and on how much they are judged."""
+    own.add_argument("--steps", type=int, default=1500, metavar="N", help="of each training (%(default)s)")
+    own.add_argument("--training", type=int, default=training, metavar="N", help="scans to learn from (%(default)s)")
+    own.add_argument("--validation", type=int, default=validation, metavar="N", help="to calibrate on (%(default)s)")
+    own.add_argument("--scans", type=int, default=scans, metavar="N", help=f"{judged} (%(default)s)")
 
 
 def _ceiling(own: Parser) -> None:

@@ -100,13 +100,13 @@ def _fitted_whole(
 ) -> float:
     """Return from which log odds on a fault of the field had better be taken to cover the frame."""
     heard = [(one, cuts - trust * said) for one, said in zip(looked, odds, strict=True)]
-    own = np.array([_called(one, cut) for one, cut in heard])
-    covered = np.array([_called(one, np.full(len(NATURES), -NEVER)) for one in looked])
+    own = np.array([_score_with(one, cut) for one, cut in heard])
+    covered = np.array([_score_with(one, np.full(len(NATURES), -NEVER)) for one in looked])
     unseen = np.array([(one.logits[FIELD] > cut[FIELD]).mean() < SHOWN for one, cut in heard])
     return float(max(WHOLES, key=lambda least: np.where(unseen & (odds[:, FIELD] > least), covered, own).mean()))
 
 
-def _called(one: Looked, cuts: NDArray[np.float32]) -> float:
+def _score_with(one: Looked, cuts: NDArray[np.float32]) -> float:
     """Return IoU, or less the cost of what is falsely called, of a scan with these cuts."""
     called = surest(one.logits, cuts) > 0
     if one.sound:

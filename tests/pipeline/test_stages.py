@@ -6,8 +6,10 @@ import pytest
 from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
 from afmd.domain.params import Params
 from afmd.domain.scan import Scan
-from afmd.pipeline.stages import LEAST_GROUND, classified, doubted, ground_of, refused, segmented, spared
+from afmd.pipeline.stages import LEAST_GROUND, classified, doubted, filled, ground_of, refused, segmented, spared
 from afmd.pipeline.stopwatch import Stopwatch
+from afmd.science import inpaint
+from afmd.science.mask import Masks
 
 SHAPE = (20, 30)
 
@@ -146,3 +148,35 @@ def test_a_wave_over_the_field_is_reported_and_left_to_levelling():
     assert seen.mask.all()
     assert seen.raw_mask.all()
     np.testing.assert_array_equal(masks.final.any(axis=1).nonzero()[0], [10, 11, 12])
+
+
+def hole_with_ghosts():
+    heights = np.random.default_rng(3).normal(0, 1, SHAPE).astype(np.float32)
+    heights[8:12, 10:16] -= 9  # lower than anything that the surroundings expect
+    touched = rows(0, 0)
+    touched[8:12, 10:16] = True
+    masks = Masks(raw=touched, grown=touched, stripes=NONE, final=touched)
+    return Scan.from_heights(heights, pixel_nm=1.0), touched, masks
+
+
+def test_a_ghost_is_filled_without_looking_at_it_and_never_higher_than_it_was_measured():
+    scan, touched, masks = hole_with_ghosts()
+    done = filled(scan, scan.heights, touched, masks=masks, ghosts=touched, params=Params())
+    again = filled(scan, np.where(touched, 50, scan.heights).astype(np.float32), touched, masks=masks, ghosts=touched,
+                   params=Params())  # fmt: skip
+
+    np.testing.assert_array_equal(done.heights, np.where(touched, scan.heights, done.heights))
+    assert np.abs(again.heights[touched]).max() < 5, "what was measured there is not looked at"
+    np.testing.assert_array_equal(done.heights[~touched], scan.heights[~touched])
+
+
+def test_published_fills_as_the_paper_does_and_knows_of_no_ghosts():
+    scan, touched, masks = hole_with_ghosts()
+    params = Params("published")
+    done = filled(scan, scan.heights, touched, masks=masks, ghosts=touched, params=params)
+
+    plain = inpaint.fill(
+        scan.heights, touched, method=params.fill, pixel_nm=scan.pixel_nm, radius=params.radius, stripes=NONE
+    )
+    np.testing.assert_array_equal(done.heights, plain.heights)
+    assert (done.heights > scan.heights)[touched].all()
