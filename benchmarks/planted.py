@@ -1,4 +1,4 @@
-"""Faults of nine plain kinds planted in measured surfaces: what is found of them, and what is called without them.
+"""Faults of ten plain kinds planted in measured surfaces: what is found of them, and what is called without them.
 
     python benchmarks/planted.py SCANS [--weights FOLDER] [--rounds 2] [--json FILE]
 
@@ -60,10 +60,14 @@ class Bed:
 
 @dataclass(frozen=True)
 class Spoilt:
-    """Passes after the fault; where the first was replaced or swings by a wave, and by how much, nm."""
+    """Passes after the fault; where the first was replaced or swings by a wave, and by how much, nm.
+
+    ``offset``: what lines as a whole were moved by, nm: the background's, and no fault of their pixels.
+    """
 
     passes: Passes
     reach: Plane | float = 0.0
+    offset: Plane | float = 0.0
 
 
 def main() -> None:
@@ -156,7 +160,7 @@ def _plane(heights: Plane) -> Plane:
 
 
 def _moved(bed: Bed, spoilt: Spoilt) -> Plane:
-    return np.maximum(np.abs(spoilt.passes[0] - bed.passes[0]), spoilt.reach)
+    return np.maximum(np.abs(spoilt.passes[0] - spoilt.offset - bed.passes[0]), spoilt.reach)
 
 
 def _visible(bed: Bed, spoilt: Spoilt) -> bool:
@@ -255,6 +259,23 @@ def ghosts(rng: np.random.Generator, bed: Bed) -> Spoilt:
     return Spoilt(plane + np.maximum(level, ndimage.shift(level, away, order=0, mode="nearest") - lower))
 
 
+def tip_changes(rng: np.random.Generator, bed: Bed) -> Spoilt:
+    """From one line on, or for some lines, a paraboloid tip that reaches 3 to 10 pixels where it goes half down."""
+    rows = bed.passes.shape[1]
+    reach, start = rng.uniform(3, 10), int(rng.uniform(0.15, 0.7) * rows)
+    stop = rows if rng.random() < 0.5 else start + int(rng.uniform(0.08, 0.3) * rows)
+    away = np.arange(-15, 16)
+    rise = -0.5 * bed.relief * (away / reach) ** 2
+    plane = np.stack([_plane(one) for one in bed.passes])
+    level = bed.passes - plane
+    for shape in ((1, 1, -1), (1, -1, 1)):
+        level = ndimage.grey_dilation(level, structure=rise.reshape(shape))
+    passes, offset = bed.passes.copy(), np.zeros((rows, 1))
+    offset[start:stop] = rng.normal(0, 0.1) * bed.relief
+    passes[:, start:stop] = (plane + level)[:, start:stop]
+    return Spoilt(passes + offset, offset=offset)
+
+
 def clippings(rng: np.random.Generator, bed: Bed) -> Spoilt:
     """The converter's upper end, in the heights as recorded."""
     return Spoilt(np.minimum(bed.passes, np.percentile(bed.passes[0], rng.uniform(90, 98))))
@@ -265,6 +286,7 @@ FAULTS: dict[str, tuple[Label, Callable[[np.random.Generator, Bed], Spoilt]]] = 
     "scars": (Label.NOT_TRACKING, scars),
     "parachuting": (Label.NOT_TRACKING, parachutes),
     "double tip": (Label.TIP_CONTAMINATION, ghosts),
+    "tip change": (Label.TIP_CONTAMINATION, tip_changes),
     "spikes": (Label.IMAGING_ARTIFACT, spikes),
     "bursts": (Label.IMAGING_ARTIFACT, bursts),
     "mains": (Label.IMAGING_ARTIFACT, mains),

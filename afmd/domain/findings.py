@@ -44,17 +44,20 @@ class ArtifactMap:
 
     ``artifact``: float32 (rows, cols) in [0, 1], the probability that the pixel is spoilt (paper A's P(i, j)).
     ``feature``: the same for standing out of the substrate, or None where the backend cannot tell.
-    ``waves``: bool (rows, cols), True where nothing but a wave over the field spoils the pixel, or None. It is reported
-    as spoilt; but its neighbours are spoilt alike, so that it is left to levelling and never filled.
+    ``reported``: bool (rows, cols), True where nothing but a wave over the field spoils the pixel, or another tip drew
+    it, or None. It is reported as spoilt; but its neighbours are spoilt alike, so that it is left to levelling and
+    never filled.
     ``ghosts``: bool (rows, cols), True where a second apex of the tip touched something else, or None: the surface lies
     lower than it was measured, and the measured height tells no more of it.
+    ``changed``: bool (rows,), True for lines that another tip than the rest's seems to have drawn, or None.
     """
 
     artifact: NDArray[np.float32]
     feature: NDArray[np.float32] | None
     backend: Backend
-    waves: NDArray[np.bool_] | None = None
+    reported: NDArray[np.bool_] | None = None
     ghosts: NDArray[np.bool_] | None = None
+    changed: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +65,8 @@ class Segmentation:
     """Masks of one scan, each bool (rows, cols), True = spoilt.
 
     ``raw_mask``: probability ≥ ``thr``. ``mask``: after despiking, area filter, growth and expansion.
-    ``feature``: True where the surface stands out of the substrate, or None. ``ghosts``: as in `ArtifactMap`.
+    ``feature``: True where the surface stands out of the substrate, or None. ``ghosts``, ``changed``:
+    as in `ArtifactMap`.
     """
 
     probability: NDArray[np.float32]
@@ -71,3 +75,4 @@ class Segmentation:
     feature: NDArray[np.bool_] | None
     backend: Backend
     ghosts: NDArray[np.bool_] | None = None
+    changed: NDArray[np.bool_] | None = None

@@ -19,7 +19,8 @@ SCHEMA: Final = 1
 NEVER: Final = 30.0
 """A cut that no logit passes."""
 FETCH: Final = "Install afmd again, or set models.weights to a whole folder of weights"
-Role = Literal["classifier", "segmenter", "tip"]
+Role = Literal["classifier", "segmenter", "tipchange", "tip"]
+_ON_PLANES: Final = ("classifier", "segmenter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Model:
     abstains. ``looks_at`` is ``planes``, or ``summary`` for a head on what the segmenter of SHA-256 ``upon`` saw and
     on the scan's traits of recipe ``traits``. ``cuts`` are the logits from which a segmenter calls faults of each
     nature; a head's are those beside it, less ``trust`` times what it believes of each nature; from the log odds
-    ``whole`` on, a fault of the field is taken to lie over the whole frame (see `Belief`).
+    ``whole`` on, a fault of the field is taken to lie over the whole frame (see `Belief`). A tipchange's cuts are its
+    `afmd.inference.tipchange.Limits`.
     ``trial`` says why the model does not yet stand in for the rules, or is empty. ``facts`` holds the rest for people:
     training command, seed, data, evaluation, licence.
     """
@@ -76,12 +78,12 @@ class Manifest:
     def model(self, role: Role) -> Model:
         """Return the model of a role. Raises ``ModelError`` where the manifest has none, or one for other planes.
 
-        What planes a tip's network wants is for its opener to check, who knows them.
+        What a tip's network or a tipchange's wants to be told is for its opener to check, who knows it.
         """
         if role not in self.models:
             raise ModelError(f"weights {self.folder}", why=f"{MANIFEST} names no {role}", mend=FETCH)
         model = self.models[role]
-        if role != "tip" and model.recipe != planes.RECIPE:
+        if role in _ON_PLANES and model.recipe != planes.RECIPE:
             why = f"it wants planes of recipe {model.recipe}, and this afmd makes {planes.RECIPE}"
             raise ModelError(f"weights {self.folder}, {role}", why=why, mend="Take weights and afmd of one version")
         return model
@@ -106,7 +108,7 @@ def load_manifest(folder: Path | None = None) -> Manifest:
         raise ModelError(f"weights {file}", why=str(e), mend=FETCH) from e
     if table.get("schema") != SCHEMA:
         raise ModelError(f"weights {file}", why=f"its schema is {table.get('schema')}, not {SCHEMA}", mend=FETCH)
-    roles: tuple[Role, ...] = ("classifier", "segmenter", "tip")
+    roles: tuple[Role, ...] = ("classifier", "segmenter", "tipchange", "tip")
     return Manifest(folder, {role: _model(role, table[role], file) for role in roles if role in table})
 
 

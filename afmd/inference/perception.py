@@ -18,6 +18,7 @@ from afmd.inference.ghosts import ghosts_in
 from afmd.inference.manifest import Model
 from afmd.inference.sessions import Session, shared_session
 from afmd.inference.tiling import tiled
+from afmd.inference.tipchange import Limits, TipChange
 from afmd.inference.traits import traits
 
 LOGITS, MEANS, LARGEST = range(3)
@@ -31,18 +32,21 @@ class Seen:
 
     ``summary``: float32 (summary,), means and largest values of all tiles, then the scan's `traits`.
     ``ghosts``: True where a second apex drew its ghosts, (rows, cols); None without a sure sign of one.
+    ``changed``: True for lines that another tip drew, (rows,); None where there is none, or nobody to tell.
     """
 
     logits: NDArray[np.float32]
     summary: NDArray[np.float32]
     ghosts: NDArray[np.bool_] | None = None
+    changed: NDArray[np.bool_] | None = None
 
 
 class Perception:
-    """Runs the segmenter's network over scans; safe from any thread."""
+    """Runs the segmenter's network over scans, and the one that looks along their lines; safe from any thread."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, tipchange: TipChange | None = None) -> None:
         self._session = session
+        self.tipchange = tipchange
         self._kept: dict[int, tuple[weakref.ref[NDArray[np.float32]], object, Seen]] = {}
         self._lock = threading.Lock()
 
@@ -69,8 +73,9 @@ class Perception:
         native = planes.segmenter_planes(scan.heights, scan.retrace)
         whole = traits(scan.heights, native)  # first: logits are large, and no copy need lie beside them
         ghosts = ghosts_in(native, whole)
+        changed = None if self.tipchange is None else self.tipchange.changed(native)
         logits, summary = self.through(native)
-        return Seen(logits, np.concatenate([summary, whole]), ghosts)
+        return Seen(logits, np.concatenate([summary, whole]), ghosts, changed)
 
     def through(self, native: planes.Plane) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return logits and summary of planes (planes, rows, cols), as in `Seen` but without the traits."""
@@ -87,14 +92,18 @@ class Perception:
         return logits, np.concatenate([np.mean(means, axis=0), np.max(largest, axis=0)]).astype(np.float32)
 
 
-_perceptions: dict[tuple[str, int], Perception] = {}
+_perceptions: dict[tuple[str, tuple[str, Limits] | None, int], Perception] = {}
 _lock = threading.Lock()
 
 
-def shared_perception(model: Model, *, threads: int = 1) -> Perception:
-    """Return the one perception of this process through these weights. Raises ``ModelError``."""
-    key = (model.sha256, threads)
+def shared_perception(model: Model, *, tipchange: Model | None = None, threads: int = 1) -> Perception:
+    """Return the one perception of this process through these weights. Raises ``ModelError``.
+
+    ``tipchange``: the network that looks along the lines, where there is one to be asked.
+    """
+    along = None if tipchange is None else TipChange(tipchange, threads=threads)
+    key = (model.sha256, None if along is None else (along.backend.version, along.limits), threads)
     with _lock:
         if key not in _perceptions:
-            _perceptions[key] = Perception(shared_session(model, threads=threads))
+            _perceptions[key] = Perception(shared_session(model, threads=threads), along)
         return _perceptions[key]

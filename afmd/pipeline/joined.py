@@ -53,9 +53,9 @@ class JoinedSegmenter(_Joined[Segmenter]):
         found = self._network.segment(scan)
         alone = self._rules.segment(scan).artifact
         ruled, both = _shy(alone), _together(found.artifact, alone)
-        waves = None if found.waves is None else found.waves & (ruled < CALLED)
+        reported = None if found.reported is None else found.reported & (ruled < CALLED)
         artifact = np.maximum(np.maximum(found.artifact, ruled), both)
-        return ArtifactMap(artifact, found.feature, self.backend, waves, found.ghosts)
+        return ArtifactMap(artifact, found.feature, self.backend, reported, found.ghosts, found.changed)
 
 
 class JoinedClassifier(_Joined[Classifier]):

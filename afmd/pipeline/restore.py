@@ -61,7 +61,7 @@ def restore(
         figures = quality.assess(
             scan.heights, flattened, restored, mask=seen.mask, touched=touched, sigma=sigma,
             pixel_nm=scan.pixel_nm, retrace_raw=scan.retrace, label=found.label, abstained=found.abstained,
-            refusal=refusal,
+            refusal=refusal, changed=seen.changed,
         )  # fmt: skip
     without_tip = None
     if tip is not None:

@@ -47,13 +47,16 @@ def _maybe_good(found: Classification) -> bool:
 
 
 def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segmentation, mask.Masks]:
-    """Return the segmentation, and the masks at every step for the stages that follow, which leave waves alone."""
+    """Return the segmentation, and the masks at every step for the stages that follow.
+
+    These leave alone what is only reported.
+    """
     seen = segmenter.segment(scan)
     feature = None if seen.feature is None else seen.feature >= FEATURE_THR
-    repairable = seen.artifact if seen.waves is None else np.where(seen.waves, np.float32(0), seen.artifact)
+    repairable = seen.artifact if seen.reported is None else np.where(seen.reported, np.float32(0), seen.artifact)
     masks = mask.assemble(scan.heights, repairable, params)
-    raw, final = (own if seen.waves is None else own | seen.waves for own in (masks.raw, masks.final))
-    return Segmentation(seen.artifact, raw, final, feature, seen.backend, seen.ghosts), masks
+    raw, final = (own if seen.reported is None else own | seen.reported for own in (masks.raw, masks.final))
+    return Segmentation(seen.artifact, raw, final, feature, seen.backend, seen.ghosts, seen.changed), masks
 
 
 def filled(

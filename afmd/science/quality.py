@@ -42,6 +42,8 @@ ADVICE: Mapping[Label, str] = MappingProxyType(
     }
 )
 """What a person can do about each class, after the fact."""
+MOST_BANDS = 3
+"""Bands of lines that a verdict names."""
 
 
 def assess(  # noqa: PLR0913 a judgement must hear every stage
@@ -57,11 +59,13 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
     label: Label,
     abstained: bool,
     refusal: str,
+    changed: NDArray[np.bool_] | None = None,
 ) -> Quality:
     """Judge one repair.
 
     ``raw``, ``flattened``, ``restored``: (rows, cols) nm. ``mask``: True = spoilt. ``touched``: True = filled.
     ``sigma``: nm, the filled pixels' standard deviation, 0 elsewhere. ``retrace_raw``: the other pass, as recorded.
+    ``changed``: (rows,), True for lines that another tip seems to have drawn, or None.
     """
     ground = _ground(mask)
     shares = _Shares.of(ground)
@@ -86,7 +90,9 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
         touched_share=share,
         worst_fill_nm=farthest,
         confidence=sure,
-        verdict=_verdict(label, abstained=abstained, refusal=refusal, touched_share=share, farthest_nm=farthest),
+        verdict=_verdict(
+            label, abstained=abstained, refusal=refusal, touched_share=share, farthest_nm=farthest, changed=changed
+        ),
         pass_rms_before_nm=passes[0],
         pass_rms_after_nm=passes[1],
         flatness=sums.flatness(),
@@ -241,15 +247,30 @@ def _without_scanner(difference: NDArray[np.float64], vote: NDArray[np.float64])
     return rest
 
 
-def _verdict(label: Label, *, abstained: bool, refusal: str, touched_share: float, farthest_nm: float) -> str:
+def _tip_changed(changed: NDArray[np.bool_] | None) -> str:
+    """Say which lines another tip seems to have drawn, counted from 1 at the top; nothing where there are none."""
+    if changed is None or not changed.any():
+        return ""
+    ends = np.flatnonzero(np.diff(changed, prepend=False, append=False))
+    bands = [f"{first + 1}–{stop}" for first, stop in zip(ends[::2], ends[1::2], strict=True)]
+    more = ", …" if len(bands) > MOST_BANDS else ""
+    return f" Another tip seems to have drawn lines {', '.join(bands[:MOST_BANDS])}{more} from the top."
+
+
+def _verdict(
+    label: Label, *, abstained: bool, refusal: str, touched_share: float, farthest_nm: float,
+    changed: NDArray[np.bool_] | None,
+) -> str:  # fmt: skip
     """Say it to a person in a sentence or two."""
+    another_tip = _tip_changed(changed)
     if refusal:
-        return f"Not restored: {refusal}"
+        return f"Not restored: {refusal}{another_tip}"
     doubt = " It is not sure what is wrong with the scan, or whether anything is." if abstained else ""
-    if touched_share == 0 and label is Label.GOOD:
-        return f"Levelled; nothing was filled.{doubt}" if abstained else "A good scan: levelled only."
+    if touched_share == 0 and label is Label.GOOD and not abstained:
+        return f"A good scan: levelled only.{another_tip}"
     if touched_share == 0:
-        return f"Levelled; nothing {'was' if abstained else 'had to be'} filled.{doubt}"
+        had = "was" if abstained else "had to be"
+        return f"Levelled; nothing {had} filled.{another_tip}{doubt}"
     share = f"{touched_share:.1%}" if touched_share >= LEAST_TOLD else f"Less than {LEAST_TOLD:.1%}"
     filled = f"{share} of the pixels were filled, none further than {farthest_nm:.3g} nm from data."
-    return f"Restored: {filled}{doubt or ADVICE[label]}"
+    return f"Restored: {filled}{another_tip}{doubt or ADVICE[label]}"

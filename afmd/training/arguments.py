@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-MODELS = ("classifier", "segmenter", "tip")
+MODELS = ("classifier", "segmenter", "tipchange", "tip")
 JUDGED = ("classifier", "segmenter")
 PRESETS = Path(__file__).resolve().parent / "presets"
 WIDTHS = (8, 16, 24)

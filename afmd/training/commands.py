@@ -33,6 +33,7 @@ from afmd.training.leave_one_out import leave_one_out, shortened, stood_upon
 from afmd.training.quantise import quantise
 from afmd.training.seal import add_evaluation, seal
 from afmd.training.supply import supplied
+from afmd.training.tipchangeseal import seal_tipchange
 from afmd.training.tipcorpus import default_pairs_folder, gather_pairs
 from afmd.training.tipseal import seal_tip
 from afmd.training.train import train
@@ -63,6 +64,8 @@ def run_seal(args: argparse.Namespace) -> int:
     run, weights, command = _run_folder(args, configuration), args.weights or weights_folder(), _made_by(args)
     if configuration.model == "tip":
         file = seal_tip(configuration, run, weights, validation=validation, command=command)
+    elif configuration.model == "tipchange":
+        file = seal_tipchange(configuration, run, weights, validation=validation, command=command, real=real)
     else:
         file = seal(configuration, run, weights, validation=validation, command=command, real=real, trial=args.trial)
     _say(f"sealed {file}")

@@ -34,6 +34,8 @@ class Corpus(_Table):
     validation: Count = 400
     planted: Annotated[int, Field(ge=0)] = 0
     """Training scans with planted faults, beside those; for validation as many in proportion."""
+    tip_changes: Annotated[int, Field(ge=0)] = 0
+    """Training scans with a tip that changes, beside those, and for validation as many in proportion."""
     without: tuple[str, ...] = ()
     recipe: Literal["training", "evaluation"] = "training"
     """``evaluation`` trains on the evaluation set's own distribution (never its seeds): the ceiling."""
@@ -61,6 +63,12 @@ class SegmenterNet(_Table):
     separable: bool = False
     strips: bool = True
     crops: tuple[tuple[Count, Count], ...] = ((256, 256), (128, 512))
+
+
+class TipChangeNet(_Table):
+    """Channels of the network that looks along the lines."""
+
+    width: Count = 32
 
 
 class TipNet(_Table):
@@ -111,11 +119,12 @@ class Training(_Table):
     """The whole configuration."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    model: Literal["classifier", "segmenter", "tip"]
+    model: Literal["classifier", "segmenter", "tipchange", "tip"]
     seed: Annotated[int, Field(ge=0)] = 0
     corpus: Corpus = Corpus()
     classifier: ClassifierNet = ClassifierNet()
     segmenter: SegmenterNet = SegmenterNet()
+    tipchange: TipChangeNet = TipChangeNet()
     tip: TipNet = TipNet()
     optimiser: Optimiser = Optimiser()
     retrace_dropout: Share = 0.5

@@ -28,6 +28,8 @@ Part = Literal["training", "validation", "evaluation"]
 FIRST_SEED: dict[Part, int] = {"training": 0, "validation": VALIDATION_FROM, "evaluation": EVALUATION_FROM}
 PLANTED = f"planted-{RECIPE}"
 """Recipe of good scans of ``TRAINING`` with faults planted in them (`plant`)."""
+TIP_CHANGES = "tip-changes"
+"""Recipe of scans of ``TRAINING`` with a tip that changed, on even seeds for good, on odd ones for some lines."""
 ARTIFACT, FEATURE = 1, 2
 """Bits of ``Example.targets``."""
 
@@ -131,7 +133,11 @@ def simulate(seed: int, recipe: str) -> Example:
         clean = afmd.twin.simulate(seed, recipe=afmd.twin.TRAINING.all_good())
         planted = plant(clean, seed)
         return _example(seed, clean, planted, heights=planted.heights, retrace=planted.retrace)
-    made = afmd.twin.simulate(seed, recipe=getattr(afmd.twin, recipe.upper()))
+    if recipe == TIP_CHANGES:
+        changed = afmd.twin.TRAINING.only(("tip_change", "debris_pickup")[seed % 2])
+        made = afmd.twin.simulate(seed, recipe=changed)
+    else:
+        made = afmd.twin.simulate(seed, recipe=getattr(afmd.twin, recipe.upper()))
     return _example(seed, made, made, heights=made.scan.heights, retrace=made.scan.retrace)
 
 

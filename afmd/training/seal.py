@@ -62,7 +62,7 @@ def seal(
             "whole": calibration.whole,
             "inputs": [f"what {upon.name} saw: means, largest values", "traits of the scan"],
         }
-    entry |= {"parity": difference, "parity_scans": len(samples), "training": _history(run, configuration, command)}
+    entry |= {"parity": difference, "parity_scans": len(samples), "training": history(run, configuration, command)}
     entry |= {"trial": trial} if trial else {}
     write_manifest(folder / MANIFEST, configuration.model, entry)
     return file
@@ -140,7 +140,8 @@ def _entry(configuration: Training, file: Path, calibration: Calibration) -> dic
     }
 
 
-def _history(run: Path, configuration: Training, command: str) -> dict[str, Any]:
+def history(run: Path, configuration: Training, command: str) -> dict[str, Any]:
+    """Return how a run's best weights were made, for the manifest."""
     lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     best = max(lines, key=lambda line: line["score"])
     validation = {k: round(v, 4) for k, v in best.items() if k not in {"step", "loss", "rate", "seconds"}}

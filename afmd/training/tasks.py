@@ -130,6 +130,10 @@ def task_for(configuration: Training) -> Task:
         from afmd.training.tiptask import PublishedTipTask, TipTask
 
         return TipTask(configuration) if configuration.tip.kind == "conditioned" else PublishedTipTask(configuration)
+    if configuration.model == "tipchange":
+        from afmd.training.tipchangetask import TipChangeTask
+
+        return TipChangeTask(configuration)
     return ClassifierTask(configuration) if configuration.model == "classifier" else SegmenterTask(configuration)
 
 

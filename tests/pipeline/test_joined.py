@@ -17,7 +17,7 @@ class Says:
     rows: tuple[int, ...]
     feature: np.ndarray | None = None
     chance: float = 0.95
-    waves: np.ndarray | None = None
+    reported: np.ndarray | None = None
 
     @property
     def backend(self) -> Backend:
@@ -26,7 +26,7 @@ class Says:
     def segment(self, scan: Scan) -> ArtifactMap:
         artifact = np.full(scan.heights.shape, 0.1, np.float32)
         artifact[list(self.rows)] = self.chance
-        return ArtifactMap(artifact, self.feature, self.backend, self.waves)
+        return ArtifactMap(artifact, self.feature, self.backend, self.reported)
 
 
 def test_a_pixel_is_spoilt_where_either_says_so():
@@ -68,9 +68,9 @@ def test_features_are_the_networks():
 def test_where_rules_call_more_than_a_wave_is_amiss():
     waves = np.ones((4, 6), bool)
 
-    found = JoinedSegmenter(Says("net", (0, 1, 2, 3), waves=waves), Says("rules", (2,))).segment(SCAN)
+    found = JoinedSegmenter(Says("net", (0, 1, 2, 3), reported=waves), Says("rules", (2,))).segment(SCAN)
 
-    np.testing.assert_array_equal(found.waves[:, 0], [True, True, False, True])
+    np.testing.assert_array_equal(found.reported[:, 0], [True, True, False, True])
 
 
 def test_the_record_names_both():

@@ -175,6 +175,16 @@ def test_the_verdict_is_a_sentence_for_a_person(told, words):
     assert words in judged(rough(), **told).verdict
 
 
+def test_the_verdict_names_the_lines_that_another_tip_drew():
+    changed = np.zeros(300, bool)
+    changed[[*range(10, 20), *range(280, 300)]] = True
+
+    assert judged(rough(), changed=changed).verdict.endswith("drawn lines 11–20, 281–300 from the top.")
+    changed[::3] = True
+    assert "1–1, 4–4, 7–7, … from the top" in judged(rough(), changed=changed).verdict
+    assert "tip" not in judged(rough(), changed=np.zeros(300, bool)).verdict
+
+
 def test_agreement_of_the_passes_is_reported_only_with_a_retrace():
     heights = rough()
 
