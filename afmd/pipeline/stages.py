@@ -14,7 +14,7 @@ FEATURE_THR = 0.5
 """A pixel more likely feature than substrate has no say in the ground."""
 CONTRADICTED = 0.05
 """So much of a good scan is never masked; who is right, classifier or segmenter, nobody here can tell."""
-MAYBE_GOOD = 0.3
+MAYBE_GOOD = 0.1
 """A scan that is good at least so probably is not filled: spoilt ones gained nothing by it, and good ones lost."""
 LEAST_GROUND = 0.05
 MOST_FEATURE = 0.4

@@ -116,9 +116,9 @@ def test_a_good_scan_of_which_much_is_masked_is_not_sure(label, last, unsure):
     [
         ("good", 0.9, "best", True),
         ("good", 0.9, "published", True),
-        ("not_tracking", 0.35, "best", True),
-        ("not_tracking", 0.35, "published", False),
-        ("not_tracking", 0.1, "best", False),
+        ("not_tracking", 0.15, "best", True),
+        ("not_tracking", 0.15, "published", False),
+        ("not_tracking", 0.05, "best", False),
     ],
 )
 def test_what_is_good_or_may_well_be_is_not_filled_and_the_paper_asks_the_class_alone(
@@ -128,7 +128,7 @@ def test_what_is_good_or_may_well_be_is_not_filled_and_the_paper_asks_the_class_
     found = Classification(Label(label), chances, False, Backend("rules", "1"))
 
     assert spared(found, Params(preset)) is nothing_filled
-    assert doubted(found, rows(0, 1)).abstained is (label != "good" and good > 0.3)
+    assert doubted(found, rows(0, 1)).abstained is (label != "good" and good > 0.1)
 
 
 def test_a_wave_over_the_field_is_reported_and_left_to_levelling():
