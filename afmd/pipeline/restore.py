@@ -43,12 +43,12 @@ def restore(
         found = classified(scan, params=params, classifier=classifier)
     with watch("segment"):
         seen, masks = segmented(scan, params=params, segmenter=segmenter)
-        found = doubted(found, seen.mask)
+        found = doubted(found, seen)
     with watch("flatten"):
         ground = ground_of(masks.grown, excluded=excluded, feature=seen.feature, params=params)
         flattened = levelled(scan, ground=ground, params=params)
     refusal = refused(masks.final, params=params)
-    spare = spared(found, params)
+    spare = spared(found, seen, params)
     touched = np.zeros_like(masks.final) if refusal or spare else masks.final
     with watch("fill"):
         without_holes = filled(scan, flattened, touched, masks=masks, ghosts=seen.ghosts, params=params)

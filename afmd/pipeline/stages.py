@@ -28,22 +28,23 @@ def classified(scan: Scan, *, params: Params, classifier: Classifier) -> Classif
     return Classification(found.label, found.probabilities, found.abstained or unsure, found.backend)
 
 
-def doubted(found: Classification, spoilt: NDArray[np.bool_]) -> Classification:
+def doubted(found: Classification, seen: Segmentation) -> Classification:
     """Return the class as unsure where it is good and yet more than ``CONTRADICTED`` of the frame is masked.
 
     Or where it is not good, but may well be.
     """
-    sure = spoilt.mean() <= CONTRADICTED if found.label is Label.GOOD else not _maybe_good(found)
+    sure = seen.mask.mean() <= CONTRADICTED if found.label is Label.GOOD else not _maybe_good(found, seen)
     return found if sure else Classification(found.label, found.probabilities, True, found.backend)
 
 
-def spared(found: Classification, params: Params) -> bool:
+def spared(found: Classification, seen: Segmentation, params: Params) -> bool:
     """True where nothing is filled: the scan is good, or, unless the preset is ``published``, may well be."""
-    return found.label is Label.GOOD or (params.preset is not Preset.PUBLISHED and _maybe_good(found))
+    return found.label is Label.GOOD or (params.preset is not Preset.PUBLISHED and _maybe_good(found, seen))
 
 
-def _maybe_good(found: Classification) -> bool:
-    return found.probabilities.get(Label.GOOD, 0.0) >= MAYBE_GOOD
+def _maybe_good(found: Classification, seen: Segmentation) -> bool:
+    """Return whether the scan may be good; a second apex is found only where it is sure, and then it is not."""
+    return seen.ghosts is None and found.probabilities.get(Label.GOOD, 0.0) >= MAYBE_GOOD
 
 
 def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segmentation, mask.Masks]:

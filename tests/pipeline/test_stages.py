@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
+from afmd.domain.findings import ArtifactMap, Backend, Classification, Label, Segmentation
 from afmd.domain.params import Params
 from afmd.domain.scan import Scan
 from afmd.pipeline.stages import LEAST_GROUND, classified, doubted, filled, ground_of, refused, segmented, spared
@@ -100,13 +100,17 @@ def test_a_stage_entered_twice_adds_up_and_a_failing_one_is_timed():
     assert {name: round(ms, 6) for name, ms in watch.timings_ms().items()} == {"fill": 5, "smooth": 10, "total": 15}
 
 
+def masked(spoilt: np.ndarray, ghosts: np.ndarray | None = None) -> Segmentation:
+    return Segmentation(spoilt.astype(np.float32), spoilt, spoilt, None, Backend("rules", "1"), ghosts)
+
+
 @pytest.mark.parametrize(
     ("label", "last", "unsure"), [("good", 0, False), ("good", 12, True), ("not_tracking", 12, False)]
 )
 def test_a_good_scan_of_which_much_is_masked_is_not_sure(label, last, unsure):
     sure = Classification(Label(label), {Label(label): 0.9}, False, Backend("rules", "1"))
 
-    found = doubted(sure, rows(0, last))
+    found = doubted(sure, masked(rows(0, last)))
 
     assert (found.abstained, found.label) == (unsure, sure.label)
 
@@ -127,8 +131,16 @@ def test_what_is_good_or_may_well_be_is_not_filled_and_the_paper_asks_the_class_
     chances = {Label.GOOD: good, Label.NOT_TRACKING: 1 - good}
     found = Classification(Label(label), chances, False, Backend("rules", "1"))
 
-    assert spared(found, Params(preset)) is nothing_filled
-    assert doubted(found, rows(0, 1)).abstained is (label != "good" and good > 0.1)
+    assert spared(found, masked(rows(0, 1)), Params(preset)) is nothing_filled
+    assert doubted(found, masked(rows(0, 1))).abstained is (label != "good" and good > 0.1)
+
+
+def test_where_a_second_apex_is_sure_the_scan_cannot_well_be_good():
+    found = Classification(Label.NOT_TRACKING, {Label.GOOD: 0.4, Label.NOT_TRACKING: 0.6}, False, Backend("rules", "1"))
+    seen = masked(rows(0, 1), ghosts=rows(0, 1))
+
+    assert not spared(found, seen, Params())
+    assert not doubted(found, seen).abstained
 
 
 def test_a_wave_over_the_field_is_reported_and_left_to_levelling():
