@@ -7,7 +7,6 @@ Not allowed: quarter turns, which would lay row faults along columns, and turnin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 from afmd.domain.findings import Label
 from afmd.inference import planes
 from afmd.training.config import Training
-from afmd.training.corpus import ARTIFACT, FEATURE, Entry, Example, open_example, replace
+from afmd.training.corpus import ARTIFACT, FEATURE, Entry, Example, kept, open_example
 from afmd.training.natures import nature_of
 
 LABELS = tuple(Label)
@@ -89,19 +88,13 @@ def segmenter_batch(entries: Sequence[Entry], configuration: Training, step: int
 
 def prepared(entry: Entry) -> NDArray[np.float16]:
     """Return planes and, last, target bits of a stored scan, (planes + 1, rows, cols): made once, read by windows."""
-    folder = entry.file.parent / f"planes-{planes.RECIPE}"
-    file = folder / f"{entry.seed}.npy"
-    if not file.exists():
-        folder.mkdir(exist_ok=True)
+
+    def made() -> NDArray[np.float16]:
         example = open_example(entry)
         native = planes.segmenter_planes(example.heights, example.retrace)
-        whole = np.concatenate([native, example.targets[None]]).astype(np.float16)
+        return np.concatenate([native, example.targets[None]]).astype(np.float16)
 
-        def write(temporary: Path) -> None:
-            with temporary.open("wb") as out:
-                np.save(out, whole)
-
-        replace(file, write)
+    file = kept(entry.file.parent / f"planes-{planes.RECIPE}" / f"{entry.seed}.npy", made)
     return np.asarray(np.load(file, mmap_mode="r"))
 
 

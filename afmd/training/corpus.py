@@ -187,6 +187,21 @@ def _typed(facts: dict[str, Any]) -> dict[str, Any]:
     return facts | {"label": Label(facts["label"]), "kinds": tuple(facts["kinds"])}
 
 
+def kept(file: Path, make: Callable[[], NDArray[Any]]) -> Path:
+    """Return the file of an array (``.npy``), made and stored, whole, where it is not kept yet."""
+    if not file.exists():
+        file.parent.mkdir(exist_ok=True)
+        values = make()
+        replace(file, lambda temporary: save_array(temporary, values))
+    return file
+
+
+def save_array(file: Path, values: NDArray[Any]) -> None:
+    """Write an array under just this name, to which NumPy would add its own suffix."""
+    with file.open("wb") as out:
+        np.save(out, values)
+
+
 def replace(file: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` make a file under another name and then give it its own: it is whole, or it is not there."""
     temporary = file.with_name(f"{file.name}.{os.getpid()}")

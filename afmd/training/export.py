@@ -4,7 +4,7 @@ Rule: fixed opset, one file, logits out; nothing is exported whose answers diffe
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +46,21 @@ def export(net: nn.Module, file: Path, *, sample: NDArray[np.float32]) -> None:
         names, free, net = ["logits", "means", "largest"], {2: "rows", 3: "cols"}, Summarised(net)
     elif isinstance(net, Head):
         names = ["logits", "presence"]
+    write_onnx(net, file, sample=sample, outputs=names, free=dict.fromkeys(("input", "logits"), free))
+
+
+def write_onnx(
+    net: nn.Module, file: Path, *, sample: NDArray[np.float32], outputs: Sequence[str],
+    free: Mapping[str, Mapping[int, str]],
+) -> None:  # fmt: skip
+    """Write one ONNX file of a network of one input; ``free``: which sides of input and outputs stay free, by name."""
     with warnings.catch_warnings():
         # The TorchScript exporter is deprecated, but its successor splits the file and raises the opset unasked.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             net.eval(), (torch.from_numpy(sample),), str(file), dynamo=False, opset_version=OPSET,
-            input_names=["input"], output_names=names,
-            dynamic_axes={"input": free, "logits": free} if free else None,
+            input_names=["input"], output_names=list(outputs),
+            dynamic_axes={name: dict(sides) for name, sides in free.items() if sides} or None,
         )  # fmt: skip
     onnx.checker.check_model(onnx.load(str(file)), full_check=True)
 

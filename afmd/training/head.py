@@ -23,7 +23,7 @@ from afmd.inference.perception import shared_perception
 from afmd.training import checkpoint, losses, scores
 from afmd.training.batches import FAINT, LABELS
 from afmd.training.config import Training
-from afmd.training.corpus import Entry, make_each, open_example, replace
+from afmd.training.corpus import Entry, kept, make_each, open_example, save_array
 from afmd.training.evaluate import scan_of
 from afmd.training.natures import NATURES
 
@@ -123,7 +123,7 @@ def learn(
         "log_loss": scores.log_loss(scores.softmax(logits), labels),
     }
     run.mkdir(parents=True, exist_ok=True)
-    _save(run / UNFAMILIAR, np.concatenate([logits, odds], axis=1))
+    save_array(run / UNFAMILIAR, np.concatenate([logits, odds], axis=1))
     checkpoint.replace(run / "best.pt", head.state_dict())
     line = {"step": configuration.optimiser.steps, "score": figures["macro_f1"], **figures}
     (run / "history.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
@@ -196,19 +196,8 @@ def _look(weights: Path, entry: Entry) -> None:
     model, scan = load_manifest(weights).model("segmenter"), seen_as(entry)
     native = planes.segmenter_planes(scan.heights, scan.retrace)
     seen, own = _kept(model, entry)
-    _keep(seen, lambda: shared_perception(model).through(native)[1])
-    _keep(own, lambda: traits.traits(scan.heights, native))
-
-
-def _keep(file: Path, make: Callable[[], Summaries]) -> None:
-    if not file.exists():
-        file.parent.mkdir(exist_ok=True)
-        replace(file, lambda temporary: _save(temporary, make()))
-
-
-def _save(file: Path, values: Summaries) -> None:
-    with file.open("wb") as out:
-        np.save(out, values)
+    kept(seen, lambda: shared_perception(model).through(native)[1])
+    kept(own, lambda: traits.traits(scan.heights, native))
 
 
 def _member(inputs: int, hidden: int, dropout: float) -> nn.Sequential:

@@ -4,23 +4,19 @@ Rule: as for the other models, nothing is entered whose answers differ from torc
 """
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnx
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from afmd.domain.scan import Scan
 from afmd.inference import planes, tipchange
 from afmd.inference.manifest import MANIFEST
 from afmd.training.config import Training
 from afmd.training.corpus import Entry
-from afmd.training.export import OPSET, proven, trained
+from afmd.training.export import OPSET, proven, trained, write_onnx
 from afmd.training.seal import LICENCE, history, write_manifest
 from afmd.training.tipchangenet import Changed, TipChangeNet
 from afmd.training.tipchangetask import fitted_limits, lines_of, looked_at
@@ -46,7 +42,8 @@ def seal_tipchange(
     samples = [tipchange.told(one)[None] for one in numbers]
     changed, file = Changed(net).eval(), folder / f"{NAME}.onnx"
     folder.mkdir(parents=True, exist_ok=True)
-    export_tipchange(changed, file, sample=samples[-1])
+    free = {"input": {2: "rows"}, "odds": {1: "rows"}}
+    write_onnx(changed, file, sample=samples[-1], outputs=["odds"], free=free)
     limits = fitted_limits(looked_at(net, validation))
     entry: dict[str, Any] = {
         "name": configuration.name, "file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
@@ -57,17 +54,6 @@ def seal_tipchange(
     }  # fmt: skip
     write_manifest(folder / MANIFEST, "tipchange", entry)
     return file
-
-
-def export_tipchange(changed: nn.Module, file: Path, *, sample: NDArray[np.float32]) -> None:
-    """Write one ONNX file for what is told of lines, (1, channels, rows), whose rows stay free."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's successor splits the file and raises the opset unasked
-        torch.onnx.export(
-            changed, (torch.from_numpy(sample),), str(file), dynamo=False, opset_version=OPSET,
-            input_names=["input"], output_names=["odds"], dynamic_axes={"input": {2: "rows"}, "odds": {1: "rows"}},
-        )  # fmt: skip
-    onnx.checker.check_model(onnx.load(str(file)), full_check=True)
 
 
 def _finite(heights: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,7 +8,6 @@ count.
 import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from afmd.inference import planes, tipchange
 from afmd.training import scores
 from afmd.training.batches import FAINT, Batch
 from afmd.training.config import Training
-from afmd.training.corpus import Entry, open_example, replace
+from afmd.training.corpus import Entry, kept, open_example
 from afmd.training.tipchangenet import CHANGES, KINDS, Changed, TipChangeNet
 
 WHOLE_LINES = frozenset({"tip_change", "debris_pickup", "double_tip", "blunt_tip", "ripple", "mains", "start_drift"})
@@ -126,15 +125,13 @@ def _worth(found: float, false: float) -> float:
 
 def lines_of(entry: Entry) -> NDArray[np.float16]:
     """Return the numbers of a stored scan's lines and, last, how much of each is spoilt, (numbers + 1, rows): kept."""
-    folder = entry.file.parent / f"lines-{tipchange.RECIPE}"
-    file = folder / f"{entry.seed}.npy"
-    if not file.exists():
-        folder.mkdir(exist_ok=True)
+
+    def made() -> NDArray[np.float16]:
         example = open_example(entry)
         numbers = tipchange.line_numbers(planes.segmenter_planes(example.heights))
-        lines = np.concatenate([numbers, example.artifact.mean(axis=1)[None]]).astype(np.float16)
-        replace(file, lambda temporary: _save(temporary, lines))
-    return np.asarray(np.load(file))
+        return np.concatenate([numbers, example.artifact.mean(axis=1)[None]]).astype(np.float16)
+
+    return np.asarray(np.load(kept(entry.file.parent / f"lines-{tipchange.RECIPE}" / f"{entry.seed}.npy", made)))
 
 
 def mirrored(lines: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -170,8 +167,3 @@ def _by_rows(entries: Sequence[Entry]) -> dict[int, list[tuple[Entry, NDArray[np
         lines = lines_of(entry).astype(np.float32)
         found[lines.shape[1]].append((entry, lines))
     return dict(sorted(found.items()))
-
-
-def _save(file: Path, lines: NDArray[np.float16]) -> None:
-    with file.open("wb") as out:
-        np.save(out, lines)

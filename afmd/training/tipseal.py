@@ -5,13 +5,11 @@ Rule: as for the other models, nothing is entered whose answers differ from torc
 
 import hashlib
 import json
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -22,7 +20,7 @@ from afmd.inference.manifest import MANIFEST
 from afmd.inference.tiling import LARGEST_SIDE, OVERLAP
 from afmd.science.tip import planes
 from afmd.training.config import Training
-from afmd.training.export import OPSET, proven, trained
+from afmd.training.export import OPSET, proven, trained, write_onnx
 from afmd.training.seal import LICENCE, write_manifest
 from afmd.training.tipcorpus import PairEntry, open_pair
 from afmd.training.tipscores import NORMAL_90
@@ -59,13 +57,7 @@ def seal_tip(
 def export_tip(net: nn.Module, file: Path, *, sample: NDArray[np.float32]) -> None:
     """Write one ONNX file for planes (1, planes, rows, cols) whose rows and columns stay free."""
     free = {2: "rows", 3: "cols"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's successor splits the file and raises the opset unasked
-        torch.onnx.export(
-            net.eval(), (torch.from_numpy(sample),), str(file), dynamo=False, opset_version=OPSET,
-            input_names=["input"], output_names=["answers"], dynamic_axes={"input": free, "answers": free},
-        )  # fmt: skip
-    onnx.checker.check_model(onnx.load(str(file)), full_check=True)
+    write_onnx(net, file, sample=sample, outputs=["answers"], free={"input": free, "answers": free})
 
 
 @torch.no_grad()
