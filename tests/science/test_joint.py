@@ -257,3 +257,30 @@ def test_a_staircase_of_many_rough_treads_is_not_laid_flat(degrees):
 
     assert scenes.rms_error(rest, truth) < 0.6
     assert np.polyfit(truth.ravel(), rest.ravel(), 1)[0] == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(("steps", "degrees"), [(12, 20), (30, 65)])
+def test_vicinal_steps_finer_than_any_level_shows_keep_their_angle(steps, degrees):
+    rng = np.random.default_rng(4)
+    down, across = np.indices(SIDE) / 256
+    angle = np.radians(degrees)
+    truth = -np.floor(steps * (down * np.sin(angle) + across * np.cos(angle)))
+    texture = scenes.substrate(rng, SIDE, rms=0.15, length=3) + rng.normal(0, 0.15, SIDE)
+    heights = truth + texture + scenes.scanner(rng, SIDE, relief=steps, tilt=0.6, offsets=0.003, walk=0.001)
+
+    rest = joint(heights).heights
+
+    assert np.polyfit(truth.ravel(), rest.ravel(), 1)[0] == pytest.approx(1, abs=0.05)
+    assert scenes.rms_error(rest, truth) < 0.5
+
+
+@pytest.mark.parametrize("degrees", [25, 70])
+def test_a_blazed_surface_that_hardly_leans_is_not_turned_into_stairs(degrees):
+    rng = np.random.default_rng(5)
+    down, across = np.indices(SIDE) / 256
+    angle = np.radians(degrees)
+    turn = (12 * (down * np.sin(angle) + across * np.cos(angle)) + scenes.substrate(rng, SIDE, rms=0.1, length=40)) % 1
+    truth = 50 * np.where(turn < 0.85, turn / 0.85, (1 - turn) / 0.15) + scenes.substrate(rng, SIDE, rms=3, length=6)
+    heights = truth + scenes.scanner(rng, SIDE, relief=50, offsets=0.005, walk=0.002) + rng.normal(0, 0.5, SIDE)
+
+    assert scenes.rms_error(joint(heights).heights, truth) < 10

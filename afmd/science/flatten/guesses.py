@@ -15,6 +15,7 @@ from afmd.science.flatten.linesystem import sigma_across, sigma_down
 from afmd.science.flatten.scanner import Scanner, powers
 from afmd.science.flatten.substrate import MOST_PIXELS, Substrate, find_substrate, span_of
 from afmd.science.flatten.thinned import Floats, Thinned
+from afmd.science.flatten.vicinal import leans_otherwise
 from afmd.science.robust import TINY, line_median, line_quantile
 
 Doubles = NDArray[np.float64]
@@ -23,6 +24,8 @@ LAG_PX = 6
 NARROWER = 0.9
 LOWEST = 0.05
 """Share of a line that is ground even where features stand close."""
+CLIMBS = 4.0
+"""How many times higher a surface must be on plateaus than laid flat for the raw heights to have a say."""
 IN_DOUBT = 0.2
 """Where both leave the same several levels and nearly the same disorder, the plateau guess is taken."""
 
@@ -31,7 +34,8 @@ def best_guess(frame: Thinned, plateau: Scanner) -> tuple[Scanner, Substrate]:
     """Return the guess that leaves the tidier surface, ``plateau`` or the plain one, and that surface's levels."""
     plain = plain_guess(frame, powers(frame.across, len(plateau.shape)))
     left_by_plateau, left_by_plain = leftover(frame, plateau), leftover(frame, plain)
-    if tidier(left_by_plateau, left_by_plain):
+    climbs = left_by_plateau.span_nm > CLIMBS * left_by_plain.span_nm
+    if tidier(left_by_plateau, left_by_plain) and not (climbs and leans_otherwise(frame, plateau.off(frame))):
         return plateau, left_by_plateau.substrate
     return plain, left_by_plain.substrate
 

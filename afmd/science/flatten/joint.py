@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
-from afmd.science.flatten.guesses import Leftover, best_guess, least_width, leftover, low_guess
+from afmd.science.flatten.guesses import Leftover, best_guess, least_width, leftover, low_guess, plain_guess
 from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.leans import bears_the_mark, leans
 from afmd.science.flatten.plateaus import plateau_guess
@@ -25,16 +25,24 @@ from afmd.science.flatten.ripple import Wave, ground_wave, scanners_own
 from afmd.science.flatten.scanner import Scanner, powers, twisted
 from afmd.science.flatten.shrinkage import is_twisted, scanner_part, smooth_part, wave_power
 from afmd.science.flatten.staircases import is_staircase
-from afmd.science.flatten.substrate import find_substrate
+from afmd.science.flatten.substrate import find_substrate, span_of
 from afmd.science.flatten.sunken import without_sunken_lines
 from afmd.science.flatten.terms import Background, Ground
 from afmd.science.flatten.thinned import Thinned, thinned
+from afmd.science.flatten.vicinal import find_stairs, leans_so
+from afmd.science.robust import line_median
 
 ROUNDS = 2
 HIGHEST_ORDER = 3
 WORTH_TELLING = 0.01
 BLURRED = 0.08
 """Where levels are wider than this share of the relief, none shows."""
+BROAD = 0.05
+"""Where the only level is wider than this share of the relief, it may be stairs that lie flat as a ramp."""
+MANY_LEVELS, ROUGH = 6, 0.1
+"""From how many levels on, and how wide ones as a share of what lies between them, stairs are sought past them."""
+CLIMBS = 0.3
+"""A surface without levels that rises from first to last line by more than this share of its relief has gone astray."""
 MOST_LEVELS = 2
 """On a staircase no line can tell its lean from a step, nor its lowest height from a level."""
 TIDIER, COARSER = 0.2, 1.3
@@ -99,8 +107,23 @@ def _with_wave(ground: Ground, found: Background, wave: Wave) -> Background:
 
 
 def fitted(frame: Thinned, order: int) -> Fit:
-    """Guess the scanner, then fit it on the levels that show; with a twist where there is one."""
+    """Guess the scanner, then fit it on the levels that show; otherwise where what that leaves tells that it went
+    astray."""
     plateau = plateau_guess(frame, powers(frame.across, order))
+    fit = _settled(frame, plateau)
+    left = leftover(frame, fit.scanner)
+    on_treads = _on_treads(frame, fit, left)
+    if on_treads is not None:
+        return on_treads
+    if left.substrate.sigma >= BLURRED * left.span_nm:
+        return _on_plateaus(frame, fit, plateau) or _not_climbing(frame, _standing_close(frame, fit, order, left))
+    if len(left.substrate.levels) > MOST_LEVELS:
+        return fit
+    return without_sunken_lines(frame, fit, order, left)
+
+
+def _settled(frame: Thinned, plateau: Scanner) -> Fit:
+    """Return the fit that the better of two guesses leads to, with a twist where there is one."""
     guess, substrate = best_guess(frame, plateau)
     fit = refined(frame, guess, substrate, twists=True)
     twists = is_twisted(fit.scanner.twist, wave_power(fit.rest, fit.weight, frame))
@@ -109,22 +132,35 @@ def fitted(frame: Thinned, order: int) -> Fit:
         flat = scanner.off(frame)
         substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame))
         fit = refined(frame, scanner, substrate, twists=twists)
-    return _reconsidered(frame, fit, plateau)
+    return fit
 
 
-def _reconsidered(frame: Thinned, fit: Fit, plateau: Scanner) -> Fit:
-    """Return the fit, or another one where what it leaves tells that it went astray.
+def _on_treads(frame: Thinned, fit: Fit, left: Leftover) -> Fit | None:
+    """Return the fit on the treads of stairs whose levels do not show, or hardly, or None where there are none."""
+    levels, width = len(left.substrate.levels), left.substrate.sigma / left.span_nm
+    if levels == 1 and width >= BROAD:
+        ramp = fit.scanner
+    elif levels >= MANY_LEVELS and width * levels >= ROUGH:
+        ramp = plain_guess(frame, powers(frame.across, len(fit.scanner.shape)))
+    else:
+        return None
+    stairs = find_stairs(frame, ramp)
+    if stairs is None:
+        return None
+    calm = replace(frame, heights=frame.heights - stairs.treads)
+    again = _settled(calm, plateau_guess(calm, powers(frame.across, len(fit.scanner.shape))))
+    return again if stairs.stand(frame, again.scanner) else None
+
+
+def _on_plateaus(frame: Thinned, fit: Fit, plateau: Scanner) -> Fit | None:
+    """Return what levels plateaus where it is a staircase that ``fit`` laid flat, and the raw heights lean as it does.
 
     ``plateau``: the guess that levels plateaus.
     """
-    left, order = leftover(frame, fit.scanner), len(plateau.shape)
-    if left.substrate.sigma >= BLURRED * left.span_nm:
-        if is_staircase(plateau.off(frame), fit.scanner.off(frame), frame.votes):
-            return replace(fit, scanner=plateau, discord=np.zeros_like(fit.discord))
-        return _standing_close(frame, fit, order, left)
-    if len(left.substrate.levels) > MOST_LEVELS:
-        return fit
-    return without_sunken_lines(frame, fit, order, left)
+    treads = plateau.off(frame)
+    if leans_so(frame, treads) and is_staircase(treads, fit.scanner.off(frame), frame.votes):
+        return replace(fit, scanner=plateau, discord=np.zeros_like(fit.discord))
+    return None
 
 
 def _standing_close(frame: Thinned, fit: Fit, order: int, left: Leftover) -> Fit:
@@ -135,6 +171,21 @@ def _standing_close(frame: Thinned, fit: Fit, order: int, left: Leftover) -> Fit
     guess = low_guess(frame, powers(frame.across, order))
     other = refined(frame, guess, leftover(frame, guess).substrate, twists=False)
     return other if leftover(frame, other.scanner).disorder < left.disorder else fit
+
+
+def _not_climbing(frame: Thinned, fit: Fit) -> Fit:
+    """Return the fit without the slope down the frame that its lines were dragged along by flanks that all go one way.
+
+    For surfaces without any level.
+    """
+    flat = fit.scanner.off(frame)
+    lines = line_median(flat, frame.votes > 0)
+    known = np.isfinite(lines)
+    slope = float(np.polyfit(frame.down[known], lines[known], 1)[0])
+    low, high = span_of((flat - (slope * frame.down)[:, None].astype(np.float32))[frame.votes > 0])
+    if abs(slope) * float(np.ptp(frame.down)) < CLIMBS * (high - low):
+        return fit
+    return replace(fit, scanner=fit.scanner._replace(offsets=fit.scanner.offsets + slope * frame.down))
 
 
 def _background(ground: Ground, frame: Thinned, scanner: Scanner) -> Background:
