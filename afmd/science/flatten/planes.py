@@ -1,6 +1,7 @@
 """Planes that are not the mean plane: through the largest facet, and through three points."""
 
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from afmd.science.flatten.terms import Background, Ground
 FACET_ROUNDS = 60
 FACET_SHARPNESS = 20.0
 """Weight of a facet is exp(-sharpness · slope² / mean slope²)."""
+MOST_FACETS = 150_000
 
 _POINT = re.compile(r"\s*(\d+)\s*,\s*(\d+)\s*")
 
@@ -42,19 +44,26 @@ def facet(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
 
 
 def _facet_slopes(ground: Ground) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the slopes (down, across) in nm per nm of every 2 × 2 facet that is trusted as a whole."""
-    z = ground.heights.astype(np.float64)
-    down = (z[1:, :-1] + z[1:, 1:] - z[:-1, :-1] - z[:-1, 1:]) / (2 * ground.pixel_nm[0])
-    across = (z[:-1, 1:] + z[1:, 1:] - z[:-1, :-1] - z[1:, :-1]) / (2 * ground.pixel_nm[1])
+    """Return the slopes (down, across) in nm per nm of the 2 × 2 facets that are trusted as a whole.
+
+    Of a great many, evenly spread ones are taken.
+    """
+    every = max(1, round(np.sqrt(ground.heights.size / MOST_FACETS)))
+    a, b, c, d = (part.astype(np.float64) for part in _corners(ground.heights, every))
+    down, across = (c + d - a - b) / (2 * ground.pixel_nm[0]), (b + d - a - c) / (2 * ground.pixel_nm[1])
     if ground.trusted is None:
         return down.ravel(), across.ravel()
-    t = ground.trusted
-    whole = t[1:, :-1] & t[1:, 1:] & t[:-1, :-1] & t[:-1, 1:]
+    whole = np.logical_and.reduce(_corners(ground.trusted, every))
     if not whole.any():
         raise CannotLevel(
             "facet level", why="no four neighbouring pixels are trusted", mend="Scan again, or exclude less"
         )
     return down[whole], across[whole]
+
+
+def _corners(values: NDArray[Any], every: int) -> list[NDArray[Any]]:
+    """Return the corners of each facet, or of every so many down and across: upper left, upper right, lower ones."""
+    return [values[top : top - 1 or None : every, left : left - 1 or None : every] for top in (0, 1) for left in (0, 1)]
 
 
 def three_point(ground: Ground, params: Params) -> Background:
