@@ -195,7 +195,7 @@ def add_chain(found: Found, case: Case, backends: compose.Backends) -> None:
         far = 100 * distance(done, one.imaged) / case.relief
         found.chain[name].append(far)
         if one.label is Label.GOOD:
-            found.clean[name].append(100 * unexplained(one.scan.heights, done) / case.relief)
+            found.clean[name].append(100 * unexplained(one, done) / case.relief)
     floor = distance(one.scan.heights - one.background - one.displacement, one.imaged)
     found.chain["the microscope's own noise and lag"].append(100 * floor / case.relief)
     pair = (found.chain["published"][-1], found.chain["best"][-1])

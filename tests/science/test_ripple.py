@@ -140,3 +140,15 @@ def test_no_real_scan_has_a_ripple(scans_dir):
         scan = decode(path.read_bytes(), name=path.name)
 
         assert found(scan.heights, pixel_nm=scan.pixel_nm) is None, path.name
+
+
+def test_a_lattice_on_its_corner_is_not_taken_for_a_wave():
+    rng = np.random.default_rng(1)
+    down, across = np.indices((256, 256)) / (40 * 2**0.5)
+    bars = np.maximum(np.abs((down + across) % 1 - 0.5), np.abs((across - down) % 1 - 0.5))
+    truth = 20 * np.clip((bars - 0.3) / 0.03, 0, 1) + scenes.substrate(rng, bars.shape, rms=0.3, length=4)
+    heights = truth + scenes.scanner(rng, bars.shape, relief=20, offsets=0.02, walk=0.005)
+    heights += rng.normal(0, 0.1, bars.shape)
+
+    assert found(heights) is None
+    assert scenes.rms_error(level(heights, pixel_nm=2.0).heights, truth) < 0.5
