@@ -118,7 +118,7 @@ def fitted(frame: Thinned, order: int) -> Fit:
     if left.substrate.sigma >= BLURRED * left.span_nm:
         return _on_plateaus(frame, fit, plateau) or _not_climbing(frame, _standing_close(frame, fit, order, left))
     if len(left.substrate.levels) > MOST_LEVELS:
-        return fit
+        return _standing_close(frame, fit, order, left)
     return without_sunken_lines(frame, fit, order, left)
 
 
@@ -166,7 +166,8 @@ def _on_plateaus(frame: Thinned, fit: Fit, plateau: Scanner) -> Fit | None:
 def _standing_close(frame: Thinned, fit: Fit, order: int, left: Leftover) -> Fit:
     """Return the fit from the lowest heights instead, where that leaves a tidier surface.
 
-    For surfaces without any level; ``left``: what ``fit`` leaves.
+    For surfaces without any level, and for those with several, which lines that were dragged along by flanks pretend
+    too. ``left``: what ``fit`` leaves.
     """
     guess = low_guess(frame, powers(frame.across, order))
     other = refined(frame, guess, leftover(frame, guess).substrate, twists=False)
