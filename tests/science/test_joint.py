@@ -4,6 +4,7 @@ import scenes
 
 from afmd import twin
 from afmd.domain.params import Params
+from afmd.errors import CannotLevel
 from afmd.science.flatten import Jump, level
 
 SIDE = (256, 256)
@@ -284,3 +285,30 @@ def test_a_blazed_surface_that_hardly_leans_is_not_turned_into_stairs(degrees):
     heights = truth + scenes.scanner(rng, SIDE, relief=50, offsets=0.005, walk=0.002) + rng.normal(0, 0.5, SIDE)
 
     assert scenes.rms_error(joint(heights).heights, truth) < 10
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("shape", [(200, 9), (12, 200), (3, 40), (2, 64), (9, 9), (256, 300)])
+@pytest.mark.parametrize("region", ["all", "lines", "corner", "patch"])
+def test_odd_frames_and_little_ground_are_levelled_or_refused(shape, region):
+    rng = np.random.default_rng(0)
+    ground = np.full(shape, region == "all")
+    if region == "lines":
+        ground[1::2] = True
+    elif region == "corner":
+        ground[: max(2, shape[0] // 7), 1 : max(6, shape[1] // 9)] = True
+    elif region == "patch":
+        ground[1:5, 1:7] = True
+    rough = scenes.substrate(rng, shape, rms=5, length=3)
+    for heights in (
+        rng.normal(size=shape),
+        rough,
+        np.zeros(shape),
+        np.round(rough),
+        np.floor(np.indices(shape).sum(axis=0) / 7),
+    ):
+        try:
+            rest = joint(heights, ground=ground).heights
+        except CannotLevel:
+            continue
+        assert np.isfinite(rest).all()

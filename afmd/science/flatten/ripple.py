@@ -44,6 +44,8 @@ ALIKE = 0.5
 FEATURE_SIGMAS = 5.0
 FEWEST_CRESTS = 60
 STRIPS = 8
+FEWEST_PX = 2 * STRIPS
+"""Lines, and columns, on which anything can be told of a wave."""
 SURE = 5.0
 """Least gain in standard errors, by leaving out each strip across the wave in turn; features and texture together."""
 GAIN_RANGE = (0.05, 0.9)
@@ -133,6 +135,8 @@ def scanners_own(wave: Wave, fit: Fit, frame: Thinned, shape: tuple[int, ...]) -
     of them. The greater of the two gains is taken: noise makes either smaller, never greater.
     """
     flat = fit.scanner.off(frame)
+    if min(flat.shape) < FEWEST_PX:
+        return None
     if _is_a_lattice(flat, least=LATTICE * wave.amplitude):
         return None
     row, col = np.nonzero(_crests(flat) & (flat > FEATURE_SIGMAS * narrow_sigma(fit.rest, fit.weight)))
@@ -292,13 +296,16 @@ def _texture_gain(wave: Wave, at: Doubles, flat: Floats, ground: NDArray[np.bool
         rough, own, at = np.ascontiguousarray(rough.T), np.ascontiguousarray(own.T), at[1:-1]
     strips = zip(*(np.array_split(array, STRIPS, axis=1) for array in (rough, own)), strict=True)
     parts = np.array([line_quantile(values, trusted, 0.5) for values, trusted in strips])
+    parts = parts[np.isfinite(parts).any(axis=1)]
+    if len(parts) < STRIPS // 2:
+        return _Gain(0.0, 0.0)
     usual = np.nanmean(parts, axis=1, keepdims=True)
     shares = np.where(np.isnan(parts), usual, parts) / np.maximum(usual, TINY)
     angle = wave.phase(at)
     bend = np.polynomial.legendre.legvander(np.linspace(-1, 1, len(at)), ORDER)
     swings = np.linalg.lstsq(np.column_stack([np.sin(angle), np.cos(angle), bend]), shares.T, rcond=None)[0][:2]
     gain, out = swings.mean(axis=1)
-    return _Gain.judged(float(gain), float(out), float(swings[0].std(ddof=1)) / np.sqrt(STRIPS))
+    return _Gain.judged(float(gain), float(out), float(swings[0].std(ddof=1)) / np.sqrt(len(parts)))
 
 
 def _settled(basis: Doubles, height: Floats, strip: NDArray[np.intp], first: float) -> tuple[Doubles, Doubles]:

@@ -142,8 +142,10 @@ def _plane(sample: Doubles, trust: Doubles) -> Doubles:
 
 
 def _sampled(heights: Floats, votes: Floats) -> tuple[Doubles, Doubles]:
-    """Return every so many of the pixels, and their votes, whose sum is 1."""
+    """Return every so many of the pixels, or all where none of those is trusted, and their votes, whose sum is 1."""
     every = tuple(slice(None, None, -(-side // MOST_SAMPLED)) for side in heights.shape)
+    if not votes[every].any():
+        every = (slice(None), slice(None))
     trust = votes[every].astype(np.float64)
     return heights[every].astype(np.float64), trust / trust.sum()
 
