@@ -15,6 +15,7 @@ FACET_ROUNDS = 60
 FACET_SHARPNESS = 20.0
 """Weight of a facet is exp(-sharpness · slope² / mean slope²)."""
 MOST_FACETS = 150_000
+"""About so many are looked at; of a larger frame, evenly spread ones."""
 
 _POINT = re.compile(r"\s*(\d+)\s*,\s*(\d+)\s*")
 

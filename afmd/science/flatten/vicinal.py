@@ -26,6 +26,7 @@ Doubles = NDArray[np.float64]
 MOST_SAMPLED = 96
 """Lines, and columns, that are looked at."""
 PADDED = 1.3
+"""Sides of a spectrum over those of what it is of, so that no peak falls between two bins."""
 FEWEST_IN_SPAN, MORE_IN_SPAN, TRIES = 0.8, 0.2, 15
 """How many steps high a ramp's teeth may stand, with the texture and what lies on them: the first try, and how many
 more each next one takes."""
@@ -46,6 +47,7 @@ LEVELLED = 0.06
 LEVEL, NO_SLOPE = 1.45, 0.6
 """How many times higher than any other the peak of no slope, to within so many steps in the frame, must be at last."""
 TURNS, PLANE_TURNS = 12, 3
+"""Of the fit of step and ramp, and those of them in which the ramp is a plane."""
 ON_A_TREAD = 0.25
 """In steps, from the nearest tread: what lies between is a rounded edge."""
 LOWEST, HIGHEST = 0.45, 1.5
@@ -137,6 +139,7 @@ def _leans(frame: Thinned, heights: Floats) -> tuple[float, float, float]:
 
 
 def _plane(sample: Doubles, trust: Doubles) -> Doubles:
+    """Return how far the least-squares plane rises over the frame, down and across, nm (2,)."""
     plane, weight = _basis(sample.shape)[:, :3], np.sqrt(trust.ravel())
     return np.asarray(np.linalg.lstsq(plane * weight[:, None], sample.ravel() * weight, rcond=None)[0][1:])
 
@@ -151,6 +154,7 @@ def _sampled(heights: Floats, votes: Floats) -> tuple[Doubles, Doubles]:
 
 
 def _voices(sample: Doubles, per_nm: float) -> NDArray[np.complex128]:
+    """Return exp(2πi · height / step) of every pixel, for steps of 1 / ``per_nm``."""
     return np.asarray(np.exp(2j * np.pi * per_nm * sample))
 
 
