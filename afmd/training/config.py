@@ -92,7 +92,7 @@ class Optimiser(_Table):
 
     rule: Literal["adamw", "sgd"] = "adamw"
     start: Path | None = None
-    """Weights of an earlier stage to begin from; None begins at random."""
+    """Weights of an earlier stage (``best.pt``), or a sealed ONNX file, to begin from; None begins at random."""
     decay: bool = True
     """False keeps the rate after warming up: for a stage that another will finish."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3

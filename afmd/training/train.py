@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from afmd.errors import ModelError, WrongState
 from afmd.training import checkpoint
@@ -21,11 +21,15 @@ from afmd.training.checkpoint import Progress, RunningMean
 from afmd.training.config import Optimiser, Training
 from afmd.training.corpus import Entry
 from afmd.training.tasks import Task, task_for
+from afmd.training.unsealed import unseal
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
 HISTORY = "history.jsonl"
 CHECKPOINT_EVERY_S = 120.0
+SEALED = ".onnx"
+STATISTICS = 16
+"""Batches that tell the statistics of normalisations, which a sealed file does not hold."""
 UNFREEZING = ("fc", "layer4", "layer3", "layer2", "layer1")
 
 
@@ -41,7 +45,7 @@ def train(
     run.mkdir(parents=True, exist_ok=True)
     if (run / CHECKPOINT).exists() and not resume:
         raise WrongState(f"run {run}", why="it holds a training already", mend="Resume it, or take another folder")
-    loop = _Loop(configuration, task_for(configuration), run)
+    loop = _Loop(configuration, task_for(configuration), run, training)
     if resume and (run / CHECKPOINT).exists():
         loop.progress = checkpoint.restore(run / CHECKPOINT, net=loop.net, mean=loop.mean, optimiser=loop.optimiser)
         loop.unfreeze()
@@ -52,7 +56,7 @@ def train(
 class _Loop:
     """A network on its way: everything that a checkpoint holds."""
 
-    def __init__(self, configuration: Training, task: Task, run: Path) -> None:
+    def __init__(self, configuration: Training, task: Task, run: Path, training: Sequence[Entry]) -> None:
         torch.manual_seed(configuration.seed)
         self.rule: Optimiser = configuration.optimiser
         self.gradual = configuration.model == "classifier" and configuration.classifier.imagenet is not None
@@ -61,7 +65,8 @@ class _Loop:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         # bfloat16 kernels want channels last; float32 ones of few channels abort in oneDNN's backward pass with it
         self.layout = torch.channels_last if self.rule.mixed_precision else torch.contiguous_format
-        self.net = _begun(task.build(), self.rule).to(self.device).to(memory_format=self.layout)  # type: ignore[call-overload]
+        begun = _begun(task.build(), self.rule, lambda: [task.batch(training, n).planes for n in range(STATISTICS)])
+        self.net = begun.to(self.device).to(memory_format=self.layout)  # type: ignore[call-overload]
         self.mean = RunningMean(self.net, decay=self.rule.averaging)
         self.optimiser = _optimiser(self.net, self.rule)
         self.progress = Progress()
@@ -160,9 +165,14 @@ class _Loop:
         checkpoint.save(file, net=self.net, mean=self.mean, optimiser=self.optimiser, progress=self.progress)
 
 
-def _begun(net: nn.Module, rule: Optimiser) -> nn.Module:
-    """Return the network with an earlier stage's weights, if there is one. Raises ``ModelError``."""
-    if rule.start is not None:
+def _begun(net: nn.Module, rule: Optimiser, batches: Callable[[], Sequence[Tensor]]) -> nn.Module:
+    """Return the network with an earlier stage's weights, if there is one. Raises ``ModelError``.
+
+    ``batches``: makes those that tell an ONNX file's statistics again.
+    """
+    if rule.start is not None and rule.start.suffix == SEALED:
+        unseal(net, rule.start, batches())
+    elif rule.start is not None:
         try:
             net.load_state_dict(torch.load(rule.start, weights_only=True, map_location="cpu"))
         except (OSError, RuntimeError) as e:

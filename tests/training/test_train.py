@@ -73,7 +73,7 @@ def test_a_checkpoint_of_another_network_is_refused(segmenter, tmp_path, trainin
 
 
 def test_learning_lowers_the_loss_of_a_batch_seen_again(segmenter, training):
-    loop = loops._Loop(segmenter, loops.task_for(segmenter), run=None)
+    loop = loops._Loop(segmenter, loops.task_for(segmenter), None, training)
     batch = loop.task.batch(training, 0)
     first = loop.step(batch)
     for _ in range(12):
@@ -96,7 +96,7 @@ def test_patience_ends_a_training(segmenter, tmp_path, training, validation, mon
 
 def test_the_published_rule_unfreezes_and_then_lowers_its_rate(classifier, tmp_path):
     rule = classifier.optimiser.model_copy(update={"rule": "sgd", "plateau": 1, "learning_rate": 1e-4})
-    loop = loops._Loop(classifier.model_copy(update={"optimiser": rule}), loops.task_for(classifier), run=tmp_path)
+    loop = loops._Loop(classifier.model_copy(update={"optimiser": rule}), loops.task_for(classifier), tmp_path, [])
     loop.gradual = True
     loop.unfreeze()
     learning = [{n.split(".")[0] for n, p in loop.net.named_parameters() if p.requires_grad}]
