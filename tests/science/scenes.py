@@ -50,12 +50,14 @@ def terraces(rng: np.random.Generator, shape: tuple[int, int]) -> Surface:
     return 3.0 * np.floor(5 * wavy) + substrate(rng, shape, rms=0.1, length=2)
 
 
-def grating(rng: np.random.Generator, shape: tuple[int, int], *, angle: float | None = None) -> Surface:
-    """A calibration grating: 100 nm steps, eight periods across."""
+def grating(
+    rng: np.random.Generator, shape: tuple[int, int], *, angle: float | None = None, periods: int = 8
+) -> Surface:
+    """A calibration grating: 100 nm steps, ``periods`` across."""
     down, across = np.indices(shape)
     turn = rng.uniform(0, np.pi) if angle is None else angle
-    phase = 8 * (np.sin(turn) * down / shape[0] + np.cos(turn) * across / shape[1]) + rng.uniform()
-    edges = np.clip((np.abs((phase % 1) - 0.5) - 0.25) * 40, -0.5, 0.5) + 0.5
+    phase = periods * (np.sin(turn) * down / shape[0] + np.cos(turn) * across / shape[1]) + rng.uniform()
+    edges = np.clip((np.abs((phase % 1) - 0.5) - 0.25) * 320 / periods, -0.5, 0.5) + 0.5
     return 100.0 * edges + substrate(rng, shape, rms=0.8, length=2)
 
 

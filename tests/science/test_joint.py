@@ -32,13 +32,38 @@ def test_a_grating_keeps_its_step(degrees):
     assert scenes.rms_error(rest, truth) < 0.6
 
 
-@pytest.mark.parametrize("degrees", [89, 90])
-def test_a_grating_along_the_fast_axis_is_not_taken_for_line_offsets(degrees):
+@pytest.mark.parametrize("periods", [3, 8, 14])
+@pytest.mark.parametrize("degrees", [86, 88, 89, 90, 91, 93])
+def test_a_grating_along_the_fast_axis_is_not_taken_for_line_offsets(degrees, periods):
     rng = np.random.default_rng(degrees)
-    truth = scenes.grating(rng, SIDE, angle=np.radians(degrees))
-    heights = truth + scenes.scanner(rng, SIDE, relief=100, offsets=0.005, walk=0.001) + rng.normal(0, 0.3, SIDE)
+    truth = scenes.grating(rng, SIDE, angle=np.radians(degrees), periods=periods)
+    heights = truth + scenes.scanner(rng, SIDE, relief=100, offsets=0.03, walk=0.003) + rng.normal(0, 0.3, SIDE)
 
-    assert abs(step_error(joint(heights).heights, truth, low=3, high=97)) < 0.02
+    rest = joint(heights).heights
+
+    assert abs(step_error(rest, truth, low=3, high=97)) < 0.02
+    assert scenes.rms_error(rest, truth) < 2.5
+
+
+@pytest.mark.parametrize("bands", [1, 2])
+def test_bands_that_the_scanner_displaced_are_not_taken_for_a_grating(bands):
+    rng = np.random.default_rng(bands)
+    truth = scenes.dna(rng, SIDE)
+    heights = truth + scenes.scanner(rng, SIDE, relief=2, offsets=0.03, walk=0.001) + rng.normal(0, 0.05, SIDE)
+    for band in range(bands):
+        heights[50 + 90 * band : 90 + 90 * band] += 4
+
+    assert scenes.rms_error(joint(heights).heights, truth) < 0.1
+
+
+def test_lines_that_the_instrument_levelled_are_not_taken_for_a_grating():
+    rng = np.random.default_rng(3)
+    lattice = scenes.grating(rng, SIDE, angle=0.02) + scenes.grating(rng, SIDE, angle=np.pi / 2)
+    truth = np.where(lattice > 150, -9.0, 0.0)
+    heights = truth + rng.normal(0, 0.05, SIDE)
+    heights -= heights.mean(axis=1, keepdims=True)
+
+    assert scenes.rms_error(joint(heights, ground=truth == 0).heights, truth) < 0.2
 
 
 @pytest.mark.parametrize("seed", [1, 2, 4, 5])

@@ -17,7 +17,7 @@ from afmd.domain.params import Params
 from afmd.errors import CannotLevel
 from afmd.science.flatten.guesses import Leftover, best_guess, least_width, leftover, low_guess, plain_guess
 from afmd.science.flatten.jumps import undo_jumps
-from afmd.science.flatten.leans import bears_the_mark, leans
+from afmd.science.flatten.leans import bears_no_offsets, bears_the_mark, leans
 from afmd.science.flatten.plateaus import plateau_guess
 from afmd.science.flatten.recurrence import without_recurring_levels
 from afmd.science.flatten.refine import Fit, refined
@@ -25,6 +25,7 @@ from afmd.science.flatten.ripple import Wave, ground_wave, scanners_own
 from afmd.science.flatten.scanner import Scanner, powers, twisted
 from afmd.science.flatten.shrinkage import is_twisted, scanner_part, smooth_part, wave_power
 from afmd.science.flatten.staircases import is_staircase
+from afmd.science.flatten.steady import with_bars
 from afmd.science.flatten.substrate import find_substrate, span_of
 from afmd.science.flatten.sunken import without_sunken_lines
 from afmd.science.flatten.terms import Background, Ground
@@ -47,6 +48,8 @@ MOST_LEVELS = 2
 """On a staircase no line can tell its lean from a step, nor its lowest height from a level."""
 TIDIER, COARSER = 0.2, 1.3
 """Least gain in order, in ln nm, for which lines are turned back, and how much wider levels and relief may become."""
+AS_TIDY = 0.2
+"""By how much, in ln nm, a surface may be less tidy without a wave, for the wave to have been the scanner's."""
 
 
 def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one signature for the whole table
@@ -54,19 +57,24 @@ def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
     frame = thinned(ground)
     order = min(HIGHEST_ORDER, len(frame.across) - 1)
     _enough(frame, needed=order + 2)
-    fit = fitted(frame, order)
+    levelled = bears_the_mark(ground.heights)
+    bars = not (levelled or bears_no_offsets(ground.heights))
+    fit = fitted(frame, order, bars=bars)
     lean = None
-    if bears_the_mark(ground.heights):
+    if levelled:
         frame, fit, lean = _upright(frame, fit, order)
     wave = ground_wave(fit, frame, ground.heights.shape)
     if wave is not None:
         calm = wave.off(frame, ground.heights.shape)
-        again = fitted(calm, order)
-        wave = scanners_own(wave, again, calm, ground.heights.shape)
+        again = fitted(calm, order, bars=bars)
+        untidier = leftover(calm, again.scanner).disorder > leftover(frame, fit.scanner).disorder + AS_TIDY
+        wave = None if untidier else scanners_own(wave, again, calm, ground.heights.shape)
         if wave is not None:
             frame, fit = calm, again
     shape = smooth_part(fit.scanner.shape, wave_power(fit.rest, fit.weight, frame))
-    offsets = without_recurring_levels(scanner_part(fit.scanner.offsets, fit.discord))
+    offsets = scanner_part(fit.scanner.offsets, fit.discord)
+    if bars:
+        offsets = without_recurring_levels(offsets)
     found = _background(ground, frame, Scanner(shape, offsets, fit.scanner.twist))
     if lean is not None:
         found = _with_leans(ground, frame, found, lean)
@@ -82,7 +90,7 @@ def _upright(frame: Thinned, fit: Fit, order: int) -> tuple[Thinned, Fit, NDArra
     for _ in range(ROUNDS):
         lean = lean + leans(again.scanner.off(upright), frame)
         upright = replace(frame, heights=frame.heights - np.outer(lean, frame.across).astype(np.float32))
-        again = fitted(upright, order)
+        again = fitted(upright, order, bars=False)
     after = leftover(upright, again.scanner)
     coarser = after.substrate.sigma > COARSER * before.substrate.sigma or after.span_nm > COARSER * before.span_nm
     if coarser or after.disorder > before.disorder - TIDIER:
@@ -106,7 +114,13 @@ def _with_wave(ground: Ground, found: Background, wave: Wave) -> Background:
     return replace(found, surface=surface)
 
 
-def fitted(frame: Thinned, order: int) -> Fit:
+def fitted(frame: Thinned, order: int, *, bars: bool) -> Fit:
+    """Fit the scanner on the levels that show. ``bars``: the lines have their own heights, so that bars may show."""
+    fit = _fitted(frame, order)
+    return with_bars(frame, fit) if bars else fit
+
+
+def _fitted(frame: Thinned, order: int) -> Fit:
     """Guess the scanner, then fit it on the levels that show; otherwise where what that leaves tells that it went
     astray."""
     plateau = plateau_guess(frame, powers(frame.across, order))

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from afmd.science.flatten.thinned import Floats, Thinned
-from afmd.science.robust import TINY, middle, shorth, tukey
+from afmd.science.robust import TINY, line_median, median, middle, shorth, tukey
 
 Doubles = NDArray[np.float64]
 
 MARK = 0.2
-"""Usual slope of the lines, as a share of what noise alone would give them, below which none of it is left."""
+"""Usual slope, or offset, of the lines, as a share of what noise alone would give them, below which none is left."""
 MOST_LINES = 256
 TRIED = np.linspace(-1.5, 1.5, 13)
 """Leans that are tried first, in units of each line's standard deviation, at its right end."""
@@ -43,6 +43,14 @@ def bears_the_mark(heights: Floats) -> bool:
     slope = np.abs(own @ across) / np.float32(norm)
     by_chance = middle(np.sqrt(np.einsum("ij,ij->i", own, own) / np.float32(own.shape[1]))) / norm**0.5
     return bool(by_chance > TINY and middle(slope) < MARK * by_chance)
+
+
+def bears_no_offsets(heights: Floats) -> bool:
+    """True where all lines have one mean or one median: (rows, cols) nm, as recorded."""
+    own = heights[:: -(-len(heights) // MOST_LINES)]
+    by_chance = middle(own.std(axis=1, dtype=np.float64)) / own.shape[1] ** 0.5
+    usual = min(middle(np.abs(line - median(line))) for line in (own.mean(axis=1), line_median(own, None)))
+    return bool(by_chance > TINY and usual < MARK * by_chance)
 
 
 def leans(flat: Floats, frame: Thinned) -> Doubles:

@@ -36,14 +36,19 @@ class Fit:
     weight: Floats
 
 
-def refined(frame: Thinned, guess: Scanner, substrate: Substrate, *, twists: bool) -> Fit:
-    """Fit the scanner anew to pixels near a level of what ``guess`` leaves; its twist changes only if it ``twists``."""
+def refined(frame: Thinned, guess: Scanner, substrate: Substrate, *, twists: bool, known: bool = False) -> Fit:
+    """Fit the scanner anew to pixels near a level of what ``guess`` leaves; its twist changes only if it ``twists``.
+
+    ``known``: the levels lie as high as ``substrate`` says; otherwise they are fitted with the scanner.
+    """
     rest = guess.off(frame)
     level = substrate.nearest(rest)
     rest -= substrate.levels.astype(np.float32)[level]
     weight = substrate.trust(rest, frame.votes)
     order = len(guess.shape)
-    change = _solved(rest, weight, frame, order, level, len(substrate.levels), twists=twists)
+    count = 1 if known else len(substrate.levels)
+    level = np.zeros_like(level) if known else level
+    change = _solved(rest, weight, frame, order, level, count, twists=twists)
     rest -= (powers(frame.across, order) @ change[:order]).astype(np.float32)
     rest -= twisted(change[order], frame.down, frame.across)
     rest -= np.concatenate([[0.0], change[order + 1 :]]).astype(np.float32)[level]

@@ -62,9 +62,11 @@ def _with_ghost(draw: Draw, scene: Scene, seen: Heights) -> Heights:
 def _worn(draw: Draw, scene: Scene) -> Heights:
     """The surface imaged by a worn apex, and by the crumbs that stick to it: every feature shows the same shape.
 
-    The apex reaches some pixels to each side where it goes half the relief down.
+    The apex reaches some pixels to each side where it goes half the relief down, or ends in a flat face as wide.
     """
     reach_px = scene.share(draw, "reach_share", 0.006, 0.07) * scene.shape[1]
+    if draw.chance("flaked", 0.4):
+        return _flaked(draw, scene, reach_px)
     radius = max((reach_px * scene.grid.pixel_nm) ** 2 / scene.relief_nm, 1.5 * scene.tip.radius_nm)
     draw.values["radius_nm"] = round(radius, 3)
     seen = imaged_by(scene.tip.blunter(radius), scene.surface, scene.grid)
@@ -73,3 +75,28 @@ def _worn(draw: Draw, scene: Scene) -> Heights:
         lower = draw.rng.uniform(0.0, 0.4) * scene.relief_nm
         seen = np.maximum(seen, shifted(scene.imaged, down, across) - lower)
     return seen
+
+
+def _flaked(draw: Draw, scene: Scene, reach_px: float) -> Heights:
+    """The surface imaged by a broken apex: a flat face with straight edges, more or less tilted.
+
+    A face with parallel edges is a sum of segments (a zonotope), so that dilating by one after the other is exact.
+    """
+    edges = draw.integer("edges", 2, 4)
+    tilt = draw.uniform("face_tilt", 0.0, 0.4) * scene.relief_nm / max(2 * reach_px, 1.0)
+    steepest = draw.uniform("face_direction_deg", 0, 360) * np.pi / 180
+    seen = scene.imaged
+    for angle in draw.rng.uniform(0, np.pi, edges):
+        length = 2 * reach_px / edges * draw.rng.uniform(0.5, 1.5)
+        seen = _swept(seen, np.sin(angle), np.cos(angle), length, drop=tilt * abs(np.cos(angle - steepest)))
+    return seen
+
+
+def _swept(heights: Heights, down: float, across: float, length_px: float, *, drop: float) -> Heights:
+    """Return the highest of all that lies within ``length_px`` one way, less ``drop`` nm for each pixel."""
+    swept = 0
+    while swept < round(length_px):
+        step = min(swept + 1, round(length_px) - swept)
+        heights = np.maximum(heights, shifted(heights, round(step * down), round(step * across)) - step * drop)
+        swept += step
+    return heights

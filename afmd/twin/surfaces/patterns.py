@@ -6,6 +6,9 @@ from afmd.twin.draw import Draw
 from afmd.twin.grid import Grid, Heights, Surface, fractal_field, smooth_field
 from afmd.twin.surfaces.shapes import Body, places, rough, stamp
 
+ALIGNED = 0.05
+"""What is left of a grating's angle where somebody has turned the sample to lie along the frame."""
+
 
 def hex_grating(draw: Draw, grid: Grid) -> Surface:
     """Bumps or pits on a hexagonal lattice; now and then one is missing."""
@@ -33,7 +36,7 @@ def square_grating(draw: Draw, grid: Grid) -> Surface:
 
 
 def line_grating(draw: Draw, grid: Grid) -> Surface:
-    """Lines with vertical, sloped or sinusoidal walls, at any angle."""
+    """Lines with vertical, sloped or sinusoidal walls, at any angle, often along one of the frame's sides."""
     pitch = draw.log("pitch_share", 0.04, 0.4) * grid.frame_nm
     height = float(np.clip(pitch * draw.log("aspect", 0.01, 0.3), 3, 1500))
     a, _ = _lattice(draw, grid, pitch, row_ratio=1.0)
@@ -69,7 +72,8 @@ def scratches(draw: Draw, grid: Grid) -> Surface:
 
 
 def _lattice(draw: Draw, grid: Grid, pitch: float, *, row_ratio: float) -> tuple[Heights, Heights]:
-    angle = draw.uniform("angle_deg", -45, 45) * np.pi / 180
+    off_axis = draw.uniform("angle_deg", -45, 45) * (ALIGNED if draw.chance("aligned", 0.35) else 1.0)
+    angle = (off_axis + 90 * draw.chance("along_lines", 0.5)) * np.pi / 180
     down, across = grid.down(), grid.across()
     a = (across * np.cos(angle) + down * np.sin(angle)) / pitch
     b = (down * np.cos(angle) - across * np.sin(angle)) / (pitch * row_ratio)
