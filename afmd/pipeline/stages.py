@@ -17,7 +17,7 @@ CONTRADICTED = 0.05
 MAYBE_GOOD = 0.1
 """A scan that is good at least so probably is not filled: spoilt ones gained nothing by it, and good ones lost."""
 LEAST_GROUND = 0.05
-MOST_FEATURE = 0.4
+MOST_FEATURE = 1 / 3
 """Where features cover more, they are a level of the ground like a grating's lines, and levelling knows levels."""
 
 
