@@ -5,7 +5,7 @@ two witnesses. Where features stand on a ground, each finds itself again at the 
 its ghost finds nothing: about half of what stands there is found again, where a lattice finds all of it, and other
 surfaces little; what finds itself again is real, even where another's ghost lies on it. In a texture, the heights over
 the displaced ones have a cliff. A pixel is a ghost where it stands lower than the displaced surface by just that
-height. Of good simulated scans two in a thousand pass.
+height. Of good simulated scans one in a thousand passes.
 """
 
 from typing import Final, NamedTuple

@@ -111,7 +111,8 @@ def tukey(residual: Floats, *, sigma: float, cutoff: float = 4.685) -> NDArray[n
     ``cutoff`` 4.685 keeps 95 % efficiency on normal noise.
     """
     weight = residual * np.float32(1.0 / max(cutoff * sigma, TINY))
-    weight *= weight
+    with np.errstate(over="ignore"):  # what lies too far out for float32 has no weight either
+        weight *= weight
     np.subtract(np.float32(1), weight, out=weight)
     np.maximum(weight, np.float32(0), out=weight)
     weight *= weight

@@ -6,6 +6,7 @@ from afmd import twin
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
 from afmd.science.flatten import Jump, level
+from afmd.science.flatten.recurrence import without_recurring_levels
 
 SIDE = (256, 256)
 
@@ -43,6 +44,13 @@ def test_a_grating_along_the_fast_axis_is_not_taken_for_line_offsets(degrees, pe
 
     assert abs(step_error(rest, truth, low=3, high=97)) < 0.02
     assert scenes.rms_error(rest, truth) < 2.5
+
+
+@pytest.mark.parametrize("lines", [20, 23, 26])
+def test_bars_as_thin_as_an_edge_leave_the_offsets_as_they_are(lines):
+    offsets = 10.0 * (np.arange(lines) // 3 % 2) + np.random.default_rng(0).normal(0, 0.01, lines)
+
+    assert np.array_equal(without_recurring_levels(offsets), offsets)
 
 
 @pytest.mark.parametrize("bands", [1, 2])

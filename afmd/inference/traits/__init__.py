@@ -14,7 +14,7 @@ from afmd.inference import planes
 from afmd.inference.traits import course, echo, flanks, waves
 from afmd.inference.traits.values import Image, Values, log, medians, outline, quantiles, sampled, tidy
 
-RECIPE: Final = 2
+RECIPE: Final = 3
 """Counts up with every change of meaning; a head names the recipe that it was trained on."""
 COUNT: Final = 378
 FEWEST_PX: Final = 32

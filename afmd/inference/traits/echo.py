@@ -18,7 +18,7 @@ from scipy import fft
 from afmd.inference import planes
 from afmd.inference.traits.values import Image, Values, log, medians
 
-_BLUR_PX, _CUT_SIGMAS = 1.0, 2.5
+_BLUR_PX, _CUT_SIGMAS, _TAPER = 1.0, 2.5, 0.1
 _REACH = 0.2
 """Farthest displacement looked at, in parts of the longer side."""
 _NEAREST_PX = 3
@@ -108,11 +108,17 @@ def _cepstrum(image: Image) -> NDArray[np.float64]:
     curvature: Image = np.asarray(cv2.Laplacian(blurred, cv2.CV_32F), np.float32)
     limit = _CUT_SIGMAS * float(curvature.std()) + 1e-12
     curvature = np.clip(curvature, -limit, limit)
-    down, across = (np.hanning(side).astype(np.float32) for side in image.shape)
+    down, across = (_taper(side) for side in image.shape)
     windowed = (curvature - curvature.mean()) * down[:, None] * across
     power = np.square(np.abs(fft.rfft2(windowed)))
     logarithm = np.log(power + 1e-6 * power.mean() + 1e-30)
     return np.asarray(fft.irfft2(logarithm - logarithm.mean(), s=image.shape))
+
+
+def _taper(side: int) -> NDArray[np.float32]:
+    """Return a window that falls to 0 at both ends only, (side,): what has a ghost may stand in a corner."""
+    from_end = np.minimum(np.arange(side), np.arange(side)[::-1]) / max(_TAPER * (side - 1), 1)
+    return np.asarray(np.sin(np.pi / 2 * np.minimum(from_end, 1)) ** 2, np.float32)
 
 
 def _risen(cepstrum: Image) -> NDArray[np.float64]:

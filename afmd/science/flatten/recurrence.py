@@ -40,6 +40,8 @@ def without_recurring_levels(offsets: Doubles) -> Doubles:
     for shift in range(EDGE + 1):
         edges[shift : shift + len(rise)] |= far
     flat = np.flatnonzero(~edges)
+    if flat.size == 0:
+        return offsets
     return np.interp(np.arange(lines), flat, (offsets - height * up)[flat])
 
 

@@ -327,7 +327,7 @@ def _settled(basis: Doubles, height: Floats, strip: NDArray[np.intp], first: flo
 
 def _spread(basis: Doubles, height: Floats, found: Doubles) -> float:
     """Return how unlike the heights still are once the swing has been taken out, 1 = as much as they are high."""
-    return mad_sigma(height / np.maximum(basis @ found, 0.1 * abs(found[0])))
+    return mad_sigma(height / np.maximum(basis @ found, max(0.1 * abs(found[0]), TINY)))
 
 
 def _solved(sums: Doubles) -> Doubles:
