@@ -9,7 +9,6 @@ are sharp ones that come again and again between the same two heights.
 """
 
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +33,8 @@ WIDTHS = (0.05, 0.09)
 CLEAN, NEAR, HELD = 0.12, 0.15, 0.6
 """Greatest width of a level, and how near to one a pixel must be to lie on it, as shares of the distance of levels;
 least share of the pixels that must lie on them."""
-CLEANER = 0.02
-"""How much more of the pixels must lie on levels."""
+CLEANER, IN_ORDER = 0.02, 0.85
+"""How much more of the pixels must lie on levels, and from what share on nothing has been undone."""
 STEP_SHARE, STEPS = 1 / 32, 0.25
 """Within which share of the lines, and by how much of the distance of levels, two fits step apart."""
 AT_ONCE = 0.8
@@ -47,28 +46,43 @@ and how many lines thick, in the mean, bars are."""
 
 def with_bars(frame: Thinned, fit: Fit) -> Fit:
     """Return ``fit``, or the one without slips where ``fit`` has undone bars of the sample."""
-    order = len(fit.scanner.shape)
-    if not _steps(frame, fit, _smooth(frame, order, DOWN_ORDERS[0])[0]):
+    if not _steps(frame, fit):
         return fit
-    for width, down_order in product(WIDTHS, DOWN_ORDERS):
-        found = _without_slips(frame, order, down_order, width=width)
-        if found is not None:
-            steady, substrate = found
-            better = _order_of(steady, frame) > _order_of(fit, frame) + CLEANER
-            return steady if better and _undone(frame, fit, steady, substrate) else fit
-    return fit
+    own = _order_of(fit, frame)
+    found = _first_without_slips(frame, len(fit.scanner.shape)) if own < IN_ORDER else None
+    if found is None or _order_of(found[0], frame) < own + CLEANER:
+        return fit
+    return found[0] if _undone(frame, fit, *found) else fit
 
 
-def _steps(frame: Thinned, fit: Fit, smooth: Scanner) -> bool:
+def _steps(frame: Thinned, fit: Fit) -> bool:
     """True where the offsets of ``fit`` step by as much as one that undoes bars of a few levels must."""
+    smooth, _ = _smooth(frame, len(fit.scanner.shape), DOWN_ORDERS[0])
     low, high = _span(smooth.off(frame))
     highest = float(np.abs(_change(frame, fit.scanner.offsets - smooth.offsets)).max())
     return highest > STEPS * (high - low) / (2 * MOST_LEVELS)
 
 
-def _without_slips(frame: Thinned, order: int, down_order: int, *, width: float) -> tuple[Fit, Substrate] | None:
-    """Return the fit on the levels that a smooth scanner leaves, and these, or None where they are not clean."""
-    scanner, _ = _smooth(frame, order, down_order)
+def _first_without_slips(frame: Thinned, order: int) -> tuple[Fit, Substrate] | None:
+    """Return the first fit without slips that leaves clean levels, and these, or None."""
+    for down_order in DOWN_ORDERS:
+        scanner, _ = _smooth(frame, order, down_order)
+        flat = scanner.off(frame)
+        for width in WIDTHS:
+            if len(_levels(flat, frame, width).levels) == 1:
+                break  # and the wider, the fewer
+            found = _without_slips(frame, scanner, down_order, width=width)
+            if found is not None:
+                return found
+    return None
+
+
+def _without_slips(frame: Thinned, scanner: Scanner, down_order: int, *, width: float) -> tuple[Fit, Substrate] | None:
+    """Return the fit on the levels that a smooth scanner leaves, and these, or None where they are not clean.
+
+    ``scanner``: the smooth one on a single level, with which to begin.
+    """
+    order = len(scanner.shape)
     for _ in range(TURNS):
         flat = scanner.off(frame)
         substrate = _levels(flat, frame, width)
