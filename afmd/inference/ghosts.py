@@ -22,7 +22,7 @@ FARTHEST: Final = 0.1
 """In parts of the longer side: apexes are neighbours."""
 LEAST_OVER_TWICE: Final = 6.0
 """Of the cepstral peak over the one at twice the displacement, which a lattice has too, in spreads."""
-FEATURES_LEAD: Final = 6.0
+FEATURES_LEAD: Final = 7.0
 """Of the peak over the next, where features are asked."""
 STANDS: Final = 0.15
 STANDS_SPREADS: Final = 14.0

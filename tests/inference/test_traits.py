@@ -101,7 +101,7 @@ def test_a_lattice_echoes_at_many_distances_and_has_no_cliff():
     seen = echo.echo((lattice + noise).astype(np.float32))
 
     assert seen.rise > 8
-    assert seen.lead < seen.rise / 2
+    assert seen.lead < seen.rise / 4
     assert seen.cliff.depth < 0.1
 
 

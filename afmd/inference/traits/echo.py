@@ -18,7 +18,9 @@ from scipy import fft
 from afmd.inference import planes
 from afmd.inference.traits.values import Image, Values, log, medians
 
-_BLUR_PX, _CUT_SIGMAS, _TAPER = 1.0, 2.5, 0.1
+_BLUR_PX, _CUT_SIGMAS = 1.0, 2.5
+_TAPER = 0.1
+"""Share of a side over which either end of the frame fades out."""
 _REACH = 0.2
 """Farthest displacement looked at, in parts of the longer side."""
 _NEAREST_PX = 3

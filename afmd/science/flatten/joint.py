@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
+from afmd.science.flatten.bars import with_bars
 from afmd.science.flatten.guesses import Leftover, best_guess, least_width, leftover, low_guess, plain_guess
 from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.leans import bears_no_offsets, bears_the_mark, leans
@@ -25,7 +26,6 @@ from afmd.science.flatten.ripple import Wave, ground_wave, scanners_own
 from afmd.science.flatten.scanner import Scanner, powers, twisted
 from afmd.science.flatten.shrinkage import is_twisted, scanner_part, smooth_part, wave_power
 from afmd.science.flatten.staircases import is_staircase
-from afmd.science.flatten.steady import with_bars
 from afmd.science.flatten.substrate import find_substrate, span_of
 from afmd.science.flatten.sunken import without_sunken_lines
 from afmd.science.flatten.terms import Background, Ground

@@ -104,11 +104,13 @@ def _without_slips(frame: Thinned, scanner: Scanner, down_order: int, *, width: 
 
 
 def _levels(flat: Floats, frame: Thinned, width: float) -> Substrate:
+    """Return the levels of ``flat`` (lines, columns; nm), none narrower than ``width`` of its span."""
     low, high = _span(flat)
     return find_substrate(flat, frame.votes, noise=max(least_width(flat, frame), width * (high - low)))
 
 
 def _span(flat: Floats) -> tuple[float, float]:
+    """Return the heights, nm, below and above which a hundredth of the pixels lies."""
     low, high = np.quantile(flat.ravel()[:: max(1, flat.size // SAMPLED) | 1], (0.01, 0.99))
     return float(low), float(high)
 
@@ -155,6 +157,7 @@ def _held(flat: Floats, votes: Floats, substrate: Substrate) -> NDArray[np.bool_
 
 
 def _near(flat: Floats, substrate: Substrate) -> NDArray[np.bool_]:
+    """True where a pixel lies on a level, (lines, columns)."""
     away = np.abs(flat - substrate.levels.astype(np.float32)[substrate.nearest(flat)])
     return np.asarray(away < NEAR * float(np.diff(substrate.levels).min()))
 
@@ -185,10 +188,12 @@ def _are_bars(frame: Thinned, steady: Fit, substrate: Substrate) -> bool:
 
 
 def _lag(frame: Thinned) -> int:
+    """Return over how many lines two fits may step apart."""
     return min(max(2, round(len(frame.rows) * STEP_SHARE)), len(frame.rows) - 1)
 
 
 def _change(frame: Thinned, offsets: Doubles) -> Doubles:
+    """Return how far the (lines,) ``offsets`` rise over that many lines, nm, (lines - lag,)."""
     lag = _lag(frame)
     return offsets[lag:] - offsets[:-lag]
 
