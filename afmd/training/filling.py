@@ -1,6 +1,6 @@
 """The small networks that weigh evidence inside holes: their scans, their training, their module of coefficients.
 
-    python -m afmd.training.filling [--scans 600] [--steps 2500] [--widths] [--out FILE]
+    python -m afmd.training.filling [--scans 1600] [--steps 4000] [--widths] [--out FILE]
 
 Writes ``afmd/science/inpaint/coefficients.py``: a network for scans of one pass, one for scans of both. Rule: clues
 come from the function that filling itself uses, and scans from ``TRAINING`` alone, from seeds that no benchmark draws.
@@ -45,6 +45,10 @@ PIXELS, EACH_WIDTH = 1000, 160
 """Pixels taken of a scan, and at least how many of each class of holes, where there are so many."""
 WIDTHS = (1.5, 2.5, 4.5)
 """Bounds of the classes, px from a hole's middle to data: holes of 1 to 2, 3 to 4, 5 to 8 and more px."""
+FREE_KINDS = ("burst", "jump", "lost_lines", "mains", "scar", "spike")
+"""Those whose size and sign hang on nothing that the scan shows."""
+FREELY, TIMES = 0.7, 1.0
+"""How often their displacement is taken several times, either way, and the spread of the factor's logarithm."""
 STRANGE, WIDER = 0.5, 0.15
 """Chances that a scan also gives holes whose contents no artefact left, or the same holes with too wide a mask."""
 OFTEN = np.array([1, 1, 1, 1, 1, 1, 3, 3, 1]) / 13
@@ -68,13 +72,14 @@ Mask = NDArray[np.bool_]
 class Spoilt:
     """A scan without background: ``heights`` as measured and ``truth``, float32 nm, ``mask`` True = spoilt.
 
-    ``other``: the other pass as recorded.
+    ``other``: the other pass as recorded. ``kind``: of artefact.
     """
 
     heights: Plane
     truth: Plane
     mask: Mask
     other: Plane
+    kind: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,8 +107,8 @@ class Sample:
 def main() -> None:
     """Draw, train, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scans", type=int, default=600)
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--scans", type=int, default=1600)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--widths", action="store_true", help="only the intervals of the networks in use anew")
     parser.add_argument("--out", type=Path, default=COEFFICIENTS)
     args = parser.parse_args()
@@ -122,19 +127,22 @@ def scans(count: int, *, first: int = FIRST_SEED) -> Iterator[Spoilt]:
     """Yield simulated scans, the kinds in turn, strong or weak, but for those that are mostly artefact."""
     done = 0
     for seed in itertools.count(first):
-        made = simulate(seed, recipe=TRAINING.only(HOLE_KINDS[done % len(HOLE_KINDS)]))
+        kind = HOLE_KINDS[done % len(HOLE_KINDS)]
+        made = simulate(seed, recipe=TRAINING.only(kind))
         retrace = made.scan.retrace
         if retrace is not None and 0 < made.artifact.mean() <= LARGEST_SHARE:
             heights = made.scan.heights - made.background
-            yield Spoilt(heights, heights - made.displacement, made.artifact, retrace)
+            yield Spoilt(heights, heights - made.displacement, made.artifact, retrace, kind)
             done += 1
         if done == count:
             return
 
 
 def drawn(scan: Spoilt, rng: np.random.Generator) -> Iterator[Sample]:
-    """Yield samples of one scan: as it is, perhaps with too wide a mask, perhaps with other holes."""
+    """Yield samples of one scan: as it is or stronger, perhaps with too wide a mask, perhaps with other holes."""
     whole = _cropped(scan, rng)
+    if scan.kind in FREE_KINDS and rng.random() < FREELY:
+        whole = _displaced(whole, rng.choice((-1, 1)) * np.exp(rng.normal(0, TIMES)))
     yield from _sampled(whole, rng, aim=COVERED_UNDER_ARTEFACTS)
     if (chance := rng.random()) < WIDER:
         around = np.ones((rng.integers(1, 4), rng.integers(1, 6)), dtype=bool)
@@ -147,8 +155,8 @@ def strange(scan: Spoilt, rng: np.random.Generator) -> Spoilt:
     """Return a scan with streaks and discs in which stands what has nothing, or all too much, to do with the surface.
 
     A constant, noise, another place, a smooth landscape; the truth, with noise, with an offset for each hole, or with
-    something lying on it that fills the hole and is to go. The other pass saw the same, or the truth, or is as it was
-    recorded.
+    something lying on it that fills the hole and is to go. The other pass saw the same, the truth, noise or another
+    place, or is as it was recorded.
     """
     truth = scan.truth
     mask = holes(truth.shape, rng)
@@ -173,7 +181,8 @@ def strange(scan: Spoilt, rng: np.random.Generator) -> Spoilt:
     )
     content = rng.choice(contents, p=OFTEN).astype(np.float32)
     heights = np.where(mask, content, truth)
-    return Spoilt(heights, truth, mask, (heights, truth, scan.other)[rng.integers(3)])
+    other = (heights, truth, scan.other, contents[1].astype(np.float32), contents[2])[rng.integers(5)]
+    return replace(scan, heights=heights, mask=mask, other=other)
 
 
 def holes(shape: tuple[int, ...], rng: np.random.Generator) -> Mask:
@@ -199,7 +208,13 @@ def _cropped(scan: Spoilt, rng: np.random.Generator) -> Spoilt:
         top, left = (int(rng.integers(max(side - CROP, 0) + 1)) for side in scan.mask.shape)
         windows.append((slice(top, top + CROP), slice(left, left + CROP)))
     best = max(windows, key=lambda window: scan.mask[window].sum())
-    return Spoilt(scan.heights[best].copy(), scan.truth[best].copy(), scan.mask[best].copy(), scan.other[best].copy())
+    planes = {name: getattr(scan, name)[best].copy() for name in ("heights", "truth", "mask", "other")}
+    return replace(scan, **planes)
+
+
+def _displaced(scan: Spoilt, times: float) -> Spoilt:
+    """Return a scan whose artefact moved the heights so many times as far."""
+    return replace(scan, heights=scan.truth + np.float32(times) * (scan.heights - scan.truth))
 
 
 def _sampled(scan: Spoilt, rng: np.random.Generator, *, aim: float = COVERED_ELSE) -> Iterator[Sample]:

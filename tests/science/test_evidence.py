@@ -111,6 +111,18 @@ class TestWhatItMayNotDo:
 
         assert error["evidence"] < 1.15 * error["across"]
 
+    def test_no_candidate_lies_far_beyond_the_data(self):
+        heights, mask = terrain(), streaks()
+        low, high = heights[~mask].min(), heights[~mask].max()
+        heights[mask] += 1e4
+
+        found = gathered(heights, mask)
+        guess = kriged(heights, mask).filled.values
+        there = guess + found.candidates(EVERY) * np.float32(found.unit_nm)
+
+        assert there.max() < high + 0.51 * (high - low)
+        assert there.min() > low - 0.51 * (high - low)
+
     @pytest.mark.parametrize("axis", [0, 1])
     def test_the_clues_of_a_mirrored_scan_are_the_same(self, axis):
         heights, mask = terrain(), streaks()

@@ -8,7 +8,7 @@ import pytest
 from afmd.domain.params import PARAMETERS
 from afmd.errors import InvalidInput
 from afmd.science.inpaint import METHODS, fill
-from afmd.science.inpaint.covariance import estimated
+from afmd.science.inpaint.covariance import estimated, spectrum
 from afmd.science.inpaint.gaps import NONE, reach
 
 SQUARE = (1.0, 1.0)
@@ -191,7 +191,7 @@ def test_distances_to_data_are_those_of_a_slow_search():
 
 
 def test_no_combination_of_heights_has_a_negative_variance():
-    covariance = estimated(rough((40, 40)))
+    covariance = estimated(spectrum(rough((40, 40))))
     row, col = np.indices((12, 12)).reshape(2, -1)
 
     matrix = covariance.between(row[:, None] - row, col[:, None] - col)

@@ -1,5 +1,7 @@
 """The network that weighs evidence: what it learns from, and that what is written is what was learnt."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,15 +27,16 @@ from afmd.training.filling import (
 )  # fmt: skip
 
 
-def scan(seed=0, shape=(96, 120)):
+def scan(seed=0, shape=(96, 120), kind="smear"):
     rng = np.random.default_rng(seed)
     truth = rng.normal(0, 1, shape).cumsum(axis=0).cumsum(axis=1).astype(np.float32)
     mask = holes(shape, rng)
-    return Spoilt(np.where(mask, truth + 100, truth).astype(np.float32), truth, mask, np.roll(truth, 1, axis=1) + 7)
+    heights = np.where(mask, truth + 100, truth).astype(np.float32)
+    return Spoilt(heights, truth, mask, np.roll(truth, 1, axis=1) + 7, kind)
 
 
 def sized(spoilt, size):
-    return Spoilt(size * spoilt.heights, size * spoilt.truth, spoilt.mask, size * spoilt.other)
+    return replace(spoilt, heights=size * spoilt.heights, truth=size * spoilt.truth, other=size * spoilt.other)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -45,6 +48,17 @@ def test_strange_holes_leave_the_rest_of_the_scan(seed):
     np.testing.assert_array_equal(made.heights[~made.mask], truth[~made.mask])
     assert made.mask.any()
     assert np.isfinite(made.heights).all()
+
+
+@pytest.mark.parametrize(("kind", "signs"), [("spike", {-1, 1}), ("parachute", {1})])
+def test_only_artefacts_that_hang_on_nothing_seen_go_either_way(kind, signs):
+    rng, seen = np.random.default_rng(0), set()
+
+    for _ in range(12):
+        one = next(drawn(scan(kind=kind), rng))
+        seen.add(int(np.sign(np.median(one.candidates[:, 1] - one.wanted))))
+
+    assert seen == signs
 
 
 def test_every_strange_content_has_its_share():

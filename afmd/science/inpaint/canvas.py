@@ -35,7 +35,11 @@ class Canvas:
 
     def origin(self, pixels: Pixels) -> NDArray[np.intp]:
         """Return where each of some pixels lies in ``flat``."""
-        return np.asarray((pixels.row + np.intp(MARGIN)) * self.stride + pixels.col + MARGIN)
+        return self.at(pixels.row, pixels.col)
+
+    def at(self, row: NDArray[np.integer], col: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Return where rows and columns of the frame lie in ``flat``."""
+        return np.asarray((row + np.intp(MARGIN)) * self.stride + col + MARGIN)
 
     def prime(self, origin: NDArray[np.intp], seen: Reach) -> None:
         """Guess pixels as the mean of their four edges, at the distances ``seen``, weighted by 1 / distance²."""

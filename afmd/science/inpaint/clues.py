@@ -11,6 +11,7 @@ what it saw there is compared with both in the same way: its tails lie on the ot
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,8 +30,12 @@ TINY = np.float32(1e-6)
 STEEPEST = np.float32(1.5)
 """How much higher than measured the surface may be, where a run is fitted to the guess."""
 ROUGH = np.float32(1e-3)
-CANDIDATES, PASS_CANDIDATES = 7, 4
-DIFFERENCES, PASS_DIFFERENCES = 22, 11
+MARGIN = 0.5
+"""Of the data's range: how far beyond it a candidate may lie."""
+MOST_DOUBTS = 300
+"""A difference of more doubts than this tells no more."""
+CANDIDATES, PASS_CANDIDATES = 8, 4
+DIFFERENCES, PASS_DIFFERENCES = 23, 11
 PIXEL_CLUES, SCAN_CLUES, PASS_SCAN_CLUES = DIFFERENCES + 8, 12, 6
 
 Clue = list[Values]
@@ -57,9 +62,10 @@ class Clues:
         around, means = _Around.of(view, mirrored), _means(view)
         self._noise, self._rough = np.float32(view.noise), means.rough
         self._distances = around.distances
-        self._differences = [view.off, *around.differences, *means.differences]
+        self._lowest, self._highest = view.lowest, view.highest
+        self._differences = [view.off, *around.differences, *means.differences, view.bent]
         self._candidates = [
-            view.off, view.off - means.far, view.off - means.run, means.far, means.block, around.between,
+            view.off, view.off - means.far, view.off - means.run, means.far, means.block, around.between, view.bent,
         ]  # fmt: skip
         if view.other is not None:
             differences, candidates, scan = _of_passes(view, view.other, self.doubt)
@@ -90,7 +96,7 @@ class Clues:
         found = np.empty((1 + len(self._candidates), self.doubt[part].size), np.float32)
         found[0] = 0
         for row, values in enumerate(self._candidates, start=1):
-            found[row] = values[part]
+            np.clip(values[part], self._lowest[part], self._highest[part], out=found[row])
         return found
 
 
@@ -99,8 +105,9 @@ class _View:
 
     ``measured``, ``guessed``: (n,). ``off``: measured less guessed. ``steps``: (n,) each, up, down, left, right, to the
     neighbours as measured; ``expected``: left and right, of the guess. ``ends``: (4, n), the data in these directions
-    less guessed; 0 where there are none. ``noise``: the rms step between unmasked neighbours in a line. ``other``: what
-    the other pass has, less guessed, and how unevenly it lies there.
+    less guessed; 0 where there are none. ``bent``: (n,), the thin plate less guessed. ``lowest``, ``highest``: (n,),
+    how far from the guess the surface may lie: within the data's range and a margin. ``noise``: the rms step between
+    unmasked neighbours in a line. ``other``: what the other pass has, less guessed, and how unevenly it lies there.
     """
 
     def __init__(self, heights: Heights, mask: Mask, guess: Kriged, unit: float) -> None:
@@ -128,6 +135,11 @@ class _View:
             np.multiply(whole.take(pixels.at + there) - guess.filled.values, scale, out=end)
         self.seen, self.share = pixels.seen, raw.size / (rows * cols)
         self.lines, self.columns = Windows(pixels.lines), Windows(pixels.columns)
+        self.bent = (guess.bent - guess.filled.values) * scale
+        low, high, *_ = cv2.minMaxLoc(heights, mask=(~mask).view(np.uint8))
+        beyond = MARGIN * (high - low)
+        self.lowest = np.minimum((np.float32(low - beyond) - guess.filled.values) * scale, 0)
+        self.highest = np.maximum((np.float32(high + beyond) - guess.filled.values) * scale, 0)
         self.noise = _step(heights, mask) * float(scale) + float(TINY)
         self.other: tuple[Values, Values] | None = None
         if guess.beside is not None:
@@ -251,8 +263,9 @@ def _root(square: Values) -> Values:
 
 
 def _squash(values: NDArray[np.float32]) -> None:
-    """Replace values by sign × log(1 + |value|)."""
+    """Replace values by sign × log(1 + |value|), up to ``MOST_DOUBTS``."""
     size = np.abs(values)
+    np.minimum(size, MOST_DOUBTS, out=size)
     size += 1
     np.log(size, out=size)
     np.copysign(size, values, out=values)

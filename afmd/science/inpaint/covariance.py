@@ -33,11 +33,11 @@ class Covariance:
         return np.asarray(self.correlation.take(place))
 
 
-def estimated(frame: NDArray[np.float32], *, longest_lag: int = TILE) -> Covariance:
-    """Estimate from a frame without holes, float32 (rows, cols) nm, for lags of up to ``longest_lag`` px.
+def spectrum(frame: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the power spectrum of a frame without holes, float32 (rows, cols) nm: nm² at n π / length per px.
 
-    The mean power spectrum of even extensions of tiles (a cosine transform: no step at the borders, which would look
-    like roughness) is turned back into correlations by Wiener's and Khinchin's theorem.
+    The mean over even extensions of tiles (a cosine transform: no step at the borders, which would look like
+    roughness), at most (TILE, TILE). The sum is the variance.
     """
     corners = [_starts(side) for side in frame.shape]
     side = [min(TILE, length) for length in frame.shape]
@@ -48,9 +48,14 @@ def estimated(frame: NDArray[np.float32], *, longest_lag: int = TILE) -> Covaria
             waves = fft.dctn(tile - tile.mean(), norm="ortho", overwrite_x=True)
             power += np.square(waves, out=waves)
     power /= len(corners[0]) * len(corners[1]) * power.size
-    down, across = (_cosines(length, longest_lag) for length in side)
+    return power
+
+
+def estimated(power: NDArray[np.float64], *, longest_lag: int = TILE) -> Covariance:
+    """Turn a spectrum back into correlations, for lags of up to ``longest_lag`` px (theorem of Wiener and Khinchin)."""
+    down, across = (_cosines(length, longest_lag) for length in power.shape)
     table = down @ power @ across.T
-    variance, period = float(table[0, 0]), (2 * side[0], 2 * side[1])
+    variance, period = float(table[0, 0]), (2 * power.shape[0], 2 * power.shape[1])
     if variance <= 0:
         return Covariance(np.ones((1, 1)), period, 0.0)
     return Covariance(table / variance, period, variance)

@@ -8,13 +8,15 @@ learnt on the side: the mask, moved elsewhere, makes trial holes whose truth is 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afmd.science.inpaint.canvas import TINY, Canvas
-from afmd.science.inpaint.covariance import Covariance, estimated
+from afmd.science.inpaint.covariance import Covariance, estimated, spectrum
 from afmd.science.inpaint.gaps import Heights, Mask, Pixels, Reach, located
+from afmd.science.inpaint.markov import PLATE, Wide, stencil
 from afmd.science.inpaint.places import DISTANCES, Edges, Places, longest_lag, nearer_first, places
 
 CHUNK = 1 << 11
@@ -62,12 +64,14 @@ class Beside:
 class Kriged:
     """Predictions of the masked pixels, in row-major order, and of trial pixels, with the ``truth`` of the latter.
 
-    ``pixels``: where the masked pixels lie. ``beside``: what the other pass says of them, where there is one.
+    ``bent``: nm, where the masked pixels lie on a thin plate; as filled where holes are narrow. ``pixels``: where the
+    masked pixels lie. ``beside``: what the other pass says of them, where there is one.
     """
 
     filled: Predictions
     trial: Predictions
     truth: Values
+    bent: Values
     covariance: Covariance
     pixels: Pixels
     beside: Beside | None
@@ -88,16 +92,32 @@ def kriged(heights: Heights, mask: Mask, other: Heights | None = None) -> Kriged
         apart = Canvas(heights - other, mask)
         apart.prime(origin, pixels.seen)
     edges = nearer_first(np.concatenate([pixels.seen, trial_seen], axis=1))
-    covariance = estimated(canvas.frame(), longest_lag=longest_lag(edges))
+    power = spectrum(canvas.frame())
+    covariance = estimated(power, longest_lag=longest_lag(edges))
     kinds = tuple(places(edges, covariance)) if covariance.variance > 0 else ()
     variance = np.float32(covariance.variance)
     holes = _Sweeps(canvas, origin, edges, first=0, apart=apart).run(kinds, variance)
     if holes.beside is not None and other is not None:
         holes.beside.values[:] += other.reshape(-1).take(pixels.at)
     canvas.flat[origin] = holes.found.values
+    bent = _seen_whole(Wide(canvas, mask), holes.found.values, pixels.at, power) if kinds else holes.found.values
+    canvas.flat[origin] = holes.found.values
     canvas.prime(tried, trial_seen)
     found = _Sweeps(canvas, tried, edges, first=origin.size).run(kinds, variance).found
-    return Kriged(holes.found, found, heights.reshape(-1).take(trials.at), covariance, pixels, holes.beside)
+    return Kriged(holes.found, found, heights.reshape(-1).take(trials.at), bent, covariance, pixels, holes.beside)
+
+
+def _seen_whole(wide: Wide, values: Values, at: NDArray[np.intp], power: NDArray[np.float64]) -> Values:
+    """Refine ``values`` where holes are wide; return those of thin plates there, and elsewhere the same.
+
+    ``at``: where each value lies in the flat frame. ``power``: the surface's spectrum.
+    """
+    bent = values.copy()
+    if wide.places.size:
+        among = np.searchsorted(at, wide.places)
+        bent[among] = wide.settled(lambda _: PLATE)
+        values[among] = wide.settled(partial(stencil, power))
+    return bent
 
 
 def trial_holes(mask: Mask) -> Mask:
