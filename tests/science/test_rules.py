@@ -9,6 +9,7 @@ from afmd.domain.scan import Scan
 from afmd.science.rules import VERSION, RulesClassifier, RulesSegmenter
 from afmd.science.rules.clipping import clipped
 from afmd.science.rules.evidence import HANDOVER, gathered
+from afmd.science.rules.falls import falls
 from afmd.science.rules.hits import hits
 from afmd.science.rules.passes import disagreement
 from afmd.science.rules.streaks import line_steps, streaks
@@ -125,6 +126,38 @@ def test_clipped_tops_are_found_and_a_flat_sample_is_not_clipped():
     assert clipped(top).any()
     assert not clipped(np.round(particles(seed=8), 1)).any()
     assert not clipped(np.full((32, 32), 3, np.float32)).any()
+
+
+def parachuted(heights, *, by, way):
+    """Return heights that fall by at most ``by`` per pixel along ``way``, with noise, and where they are too high."""
+    followed = heights[:, ::way].copy()
+    for col in range(1, followed.shape[1]):
+        np.maximum(followed[:, col], followed[:, col - 1] - by, out=followed[:, col])
+    followed = followed[:, ::way]
+    noise = np.random.default_rng(9).normal(0, 0.05, heights.shape)
+    return (followed + noise).astype(np.float32), followed > heights + 0.15
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_tails_that_fall_at_one_rate_are_found(way):
+    spoilt, truth = parachuted(particles(seed=9), by=0.5, way=way)
+    row, col = np.indices(spoilt.shape)
+    tilted = spoilt + (0.3 * row - 0.2 * col + 3e-4 * (col - 80) ** 2).astype(np.float32)
+
+    assert truth.mean() > 0.02
+    assert overlap(falls(spoilt), truth) > 0.6
+    assert overlap(falls(tilted), truth) > 0.6
+    assert overlap(falls(spoilt * np.float32(1e-6)), truth) > 0.6
+    assert RulesClassifier().classify(Scan(name="", heights=spoilt, pixel_nm=(1.0, 1.0))).label is Label.NOT_TRACKING
+
+
+def test_what_goes_up_as_it_goes_down_is_no_tail():
+    row, col = np.indices((128, 160))
+    noise = np.random.default_rng(3).normal(0, 0.05, row.shape)
+    grating = np.clip(10 - np.abs((col + 0.3 * row) % 40 - 20), 0, 6)
+
+    assert not falls((grating + noise).astype(np.float32)).any()
+    assert not falls(particles(seed=3)).any()
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (2, 300), (300, 2), (3, 3), (5, 5), (33, 47)])

@@ -37,6 +37,7 @@ SYMPTOMS: Mapping[str, Symptom] = MappingProxyType(
         "log of the strongest streak": Symptom(Label.NOT_TRACKING, 1.8, 0.8),
         "log share of what one pass shows": Symptom(Label.NOT_TRACKING, -5.8, 0.6),
         "log share of single hits": Symptom(Label.IMAGING_ARTIFACT, -6.2, 1.0),
+        "log share of falls at one rate": Symptom(Label.NOT_TRACKING, -9.2, 1.6),
         "log share of clipped heights": Symptom(Label.IMAGING_ARTIFACT, -9.2, 1.1),
         "ringing": Symptom(Label.IMAGING_ARTIFACT, 0.42, 1.6),
         "wave in one pass": Symptom(Label.IMAGING_ARTIFACT, 2.7, 0.4),
@@ -49,7 +50,7 @@ WITHOUT_SYMPTOMS: Mapping[Label, float] = MappingProxyType(
 
 
 class RulesClassifier:
-    """Tells the class from streaks, hits, clipping, ringing, and from the other pass where there is one."""
+    """Tells the class from streaks, hits, falls, clipping, ringing, and from the other pass where there is one."""
 
     @property
     def backend(self) -> Backend:
@@ -74,6 +75,7 @@ def symptoms(scan: Scan, evidence: Evidence) -> dict[str, float]:
         "log of the strongest streak": float(np.log(max(float(evidence.streak.max()), 1.0))),
         "log share of what one pass shows": _log_share(evidence.alone > 1),
         "log share of single hits": _log_share((evidence.hit > 1) & ~streak),
+        "log share of falls at one rate": _log_share(evidence.falling),
         "log share of clipped heights": _log_share(evidence.clipped),
         "ringing": ringing(scan.heights),
         "wave in one pass": 0.0 if other is None else lone_wave(scan.heights, other),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from afmd.domain.scan import Scan
 from afmd.science.rules.clipping import clipped
+from afmd.science.rules.falls import falls
 from afmd.science.rules.hits import hits
 from afmd.science.rules.passes import disagreement
 from afmd.science.rules.streaks import line_steps, streaks
@@ -20,8 +21,8 @@ Plane = NDArray[np.float32]
 
 THRESHOLDS: Mapping[str, float] = MappingProxyType({"streak": 3.3, "hit": 6.0, "alone": 6.0})
 """In σ of what each detector measures."""
-CLIPPED = 4.0
-"""What a clipped pixel says over its threshold."""
+PLAIN = 4.0
+"""What a clipped pixel, or one that falls at the tip's own rate, says over its threshold."""
 CALM = 1e-3
 """Largest share of single hits outside streaks among which a streak is no chance run of them."""
 SURER = np.float32(3)
@@ -32,13 +33,15 @@ SURER = np.float32(3)
 class Evidence:
     """Planes of a scan's own shape, float32, each over its threshold: above 1 the detector speaks.
 
-    ``alone``: what the other pass does not show; all 0 where there is none. ``clipped``: bool.
+    ``alone``: what the other pass does not show; all 0 where there is none. ``clipped``,
+    ``falling``: bool.
     """
 
     streak: Plane
     hit: Plane
     alone: Plane
     clipped: NDArray[np.bool_]
+    falling: NDArray[np.bool_]
 
     def excess(self) -> Plane:
         """Return what the loudest detector says; float32, new. Where hits are rare, a streak is sure of itself."""
@@ -46,7 +49,7 @@ class Evidence:
         loud = SURER if lonely <= CALM * self.hit.size else np.float32(1)
         most = np.maximum(np.where(self.streak > 1, loud * self.streak, self.streak), self.hit)
         np.maximum(most, self.alone, out=most)
-        most[self.clipped] = CLIPPED
+        most[self.clipped | self.falling] = PLAIN
         return most
 
 
@@ -62,7 +65,7 @@ def gathered(scan: Scan) -> Evidence:
     else:
         alone = disagreement(scan.heights, scan.retrace)
         alone /= np.float32(THRESHOLDS["alone"])
-    return Evidence(streak, hit, alone, clipped(scan.heights))
+    return Evidence(streak, hit, alone, clipped(scan.heights), falls(scan.heights))
 
 
 class Handover:
