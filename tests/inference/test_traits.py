@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage
 
 from afmd.inference import planes
-from afmd.inference.traits import COUNT, course, echo, flanks, traits, waves
+from afmd.inference.traits import COUNT, course, echo, flanks, summits, traits, waves
 from afmd.inference.traits.values import sampled
 
 
@@ -135,3 +135,47 @@ def test_derivatives_of_a_few_pixels_are_those_of_the_whole_frame(shape):
     ]
 
     np.testing.assert_allclose(flanks.derivatives(image), few, atol=1e-5)
+
+
+def grains(*, seed: int = 0) -> np.ndarray:
+    """Return cones of many widths and heights with a little noise, (200, 200)."""
+    rng, (down, along) = np.random.default_rng(seed), np.indices((200, 200))
+    tops = np.zeros((200, 200))
+    for _ in range(150):
+        away = np.hypot(down - rng.uniform(0, 200), along - rng.uniform(0, 200))
+        tops = np.maximum(tops, rng.uniform(0.3, 1) * np.maximum(0, 1 - away / rng.uniform(3, 12)))
+    return tops + rng.normal(0, 0.01, tops.shape)
+
+
+def gaps_of_falls(image: np.ndarray) -> np.ndarray:
+    """Return the gaps between percentiles of the falls around summits: (5, mean and least direction, distances)."""
+    return summits.summits((image / image.std()).astype(np.float32))[:40].reshape(5, 2, -1)
+
+
+def test_under_a_blunt_tip_the_surface_falls_alike_around_all_summits():
+    surface = grains()
+    away = np.hypot(*(np.indices((19, 19)) - 9))
+    blunt = ndimage.grey_dilation(surface, structure=-0.15 * np.maximum(0, away - 4))
+    deepest_to_deep, deep_to_usual, mean = 0, 2, 0
+
+    sharp, worn = (gaps_of_falls(one) for one in (surface, blunt))
+
+    assert (worn[deepest_to_deep, mean] < sharp[deepest_to_deep, mean]).all()
+    assert (worn[deep_to_usual, mean] < 0.3 * sharp[deep_to_usual, mean]).all()
+
+
+def test_a_second_apex_keeps_the_surface_up_in_one_direction():
+    surface = grains()
+    doubled = np.maximum(surface, np.roll(surface, (-4, 8), (0, 1)) - 0.15)
+    usual_to_shallow, mean, least, nine_px = 4, 0, 1, summits.DISTANCES_PX.index(9)
+
+    alone, ghosted = (gaps_of_falls(one)[usual_to_shallow, :, nine_px] for one in (surface, doubled))
+
+    assert ghosted[mean] - ghosted[least] > alone[mean] - alone[least] + 1.5
+
+
+@pytest.mark.parametrize("shape", [(32, 200), (64, 64)])
+def test_where_summits_are_few_nothing_is_told_of_them(shape):
+    ramp = np.linspace(0, 1, shape[0] * shape[1], dtype=np.float32).reshape(shape)
+
+    assert not summits.summits(ramp).any()

@@ -1,4 +1,4 @@
-"""What a whole scan shows and no part of it does: waves in its spectrum, its echo, the shape of its flanks, its course.
+"""What a whole scan shows and no part of it does: waves in its spectrum, its echo, its flanks and summits, its course.
 
 Rule: statistics without unit, offset or tilt, of bounded cost: textures are looked at in a window of at most `SIDE` ×
 `SIDE` pixels, the course of the lines in a strip of at most 128 columns. A ripple, a worn tip or a tip that changed
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.inference import planes
-from afmd.inference.traits import course, echo, flanks, waves
+from afmd.inference.traits import course, echo, flanks, summits, waves
 from afmd.inference.traits.values import Image, Values, log, medians, outline, quantiles, sampled, tidy
 
-RECIPE: Final = 3
+RECIPE: Final = 4
 """Counts up with every change of meaning; a head names the recipe that it was trained on."""
-COUNT: Final = 378
+COUNT: Final = 518
 FEWEST_PX: Final = 32
 """A smaller frame has no statistics."""
 SIDE: Final = 384
@@ -54,6 +54,7 @@ def traits(heights: NDArray[np.float32], native: planes.Plane) -> NDArray[np.flo
         course.drift(strip),
         _crowded(heights),
         _passes(native),
+        summits.summits(inner),
         echo.echo(inner).values(),
     )
     return tidy(np.concatenate(groups))

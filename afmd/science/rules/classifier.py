@@ -37,7 +37,7 @@ SYMPTOMS: Mapping[str, Symptom] = MappingProxyType(
         "log of the strongest streak": Symptom(Label.NOT_TRACKING, 1.8, 0.8),
         "log share of what one pass shows": Symptom(Label.NOT_TRACKING, -5.8, 0.6),
         "log share of single hits": Symptom(Label.IMAGING_ARTIFACT, -6.2, 1.0),
-        "log share of falls at one rate": Symptom(Label.NOT_TRACKING, -9.2, 1.6),
+        "log share of falls at one rate": Symptom(Label.NOT_TRACKING, -9.2, 1.1),
         "log share of clipped heights": Symptom(Label.IMAGING_ARTIFACT, -9.2, 1.1),
         "ringing": Symptom(Label.IMAGING_ARTIFACT, 0.42, 1.6),
         "wave in one pass": Symptom(Label.IMAGING_ARTIFACT, 2.7, 0.4),

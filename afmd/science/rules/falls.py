@@ -29,7 +29,7 @@ ONE_RATE = 0.2
 """In ln: how far slopes of one rate lie apart."""
 FASTER, FASTER_SIGMAS = 3.0, 5.0
 """What falls or rises so many times faster, and so much beyond the noise, is held by nothing."""
-LEAST_SHARE, LEAST_EDGES = 0.008, 0.001
+LEAST_SHARE, LEAST_EDGES = 0.012, 0.001
 """Shares of the pixels: on pieces of the rate, and on edges that rise faster."""
 RISING, NARROW, HELD = 0.25, 2.2, 0.15
 """Most pieces that rise at the rate, least height of the rate's peak over its surroundings, most falls over rises."""
