@@ -132,21 +132,27 @@ def add_levelling(found: Found, case: Case, backends: compose.Backends, other: d
     heights, pitch = case.one.scan.heights, case.one.scan.pixel_nm
     seen, masks = segmented(case.one.scan, params=Params(), segmenter=backends.segmenter)
     nothing = np.zeros_like(masks.grown)
-    grounds = {"best": ground_of(masks.grown, excluded=nothing, feature=seen.feature, params=Params())}
+    own = ground_of(masks.grown, excluded=nothing, feature=seen.feature, params=Params())
     flats = {UNTOUCHED: heights, EXACT: heights - case.one.background}
     for name, params in LEVELLING.items():
-        flats[name] = levelled(heights, grounds.get(name, ~masks.grown), pitch, params)
+        best = name == "best"
+        flats[name] = levelled(
+            heights, own if best else ~masks.grown, pitch, params, free=~masks.grown if best else None
+        )
     substrate = ground_of(case.one.artifact, excluded=nothing, feature=case.one.feature, params=Params())
-    flats[TRUE_MASKS] = levelled(heights, substrate, pitch, Params())
+    flats[TRUE_MASKS] = levelled(heights, substrate, pitch, Params(), free=~case.one.artifact)
     flats |= {name: method(heights, masks.grown) for name, method in other.items()}
     for name, flat in flats.items():
         add(found.levelling[name], levelling_figures(case, flat))
 
 
-def levelled(heights: Plane, ground: Plane, pitch: tuple[float, float], params: Params) -> Plane:
-    """Return the levelled heights; what cannot be levelled stays raw."""
+def levelled(
+    heights: Plane, ground: Plane, pitch: tuple[float, float], params: Params, *, free: Plane | None = None
+) -> Plane:
+    """Return the levelled heights; what cannot be levelled stays raw. ``free``: True where nothing is spoilt."""
+    feature = None if free is None else free & ~ground
     try:
-        return level(heights, pixel_nm=pitch, ground=ground, params=params).heights
+        return level(heights, pixel_nm=pitch, ground=ground, feature=feature, params=params).heights
     except CannotLevel:
         return heights
 

@@ -46,7 +46,8 @@ def restore(
         found = doubted(found, seen)
     with watch("flatten"):
         ground = ground_of(masks.grown, excluded=excluded, feature=seen.feature, params=params)
-        flattened = levelled(scan, ground=ground, params=params)
+        feature = None if seen.feature is None else seen.feature & ~(masks.grown | excluded | ground)
+        flattened = levelled(scan, ground=ground, feature=feature, params=params)
     refusal = refused(masks.final, params=params)
     spare = spared(found, seen, params)
     touched = np.zeros_like(masks.final) if refusal or spare else masks.final

@@ -80,9 +80,16 @@ def filled(
     return found
 
 
-def levelled(scan: Scan, *, ground: NDArray[np.bool_], params: Params) -> NDArray[np.float32]:
-    """Return the levelled heights, fitted to ``ground``. Raises ``CannotLevel``."""
-    return flatten.level(scan.heights, pixel_nm=scan.pixel_nm, ground=ground, params=params).heights
+def levelled(
+    scan: Scan, *, ground: NDArray[np.bool_], feature: NDArray[np.bool_] | None, params: Params
+) -> NDArray[np.float32]:
+    """Return the levelled heights, fitted to ``ground``. Raises ``CannotLevel``.
+
+    ``feature``: what may vote where it proves to be a level of the ground, (rows, cols), or None.
+    """
+    return flatten.level(
+        scan.heights, pixel_nm=scan.pixel_nm, ground=ground, feature=feature, params=params
+    ).heights  # fmt: skip
 
 
 def ground_of(

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import scenes
+from scipy import ndimage
 
 from afmd import twin
 from afmd.domain.params import Params
@@ -44,6 +45,21 @@ def test_a_grating_along_the_fast_axis_is_not_taken_for_line_offsets(degrees, pe
 
     assert abs(step_error(rest, truth, low=3, high=97)) < 0.02
     assert scenes.rms_error(rest, truth) < 2.5
+
+
+@pytest.mark.parametrize("seed", [3_500_054, 3_500_094])
+def test_a_lattice_of_which_some_squares_are_taken_for_features_keeps_its_levels(seed):
+    recipe = twin.Recipe(surfaces=(("square_grating", 1.0),), shapes=((128, 128),)).all_good()
+    one = twin.simulate(seed, recipe=recipe)
+    places, count = ndimage.label(~one.feature)
+    hidden = np.isin(places, np.arange(1, count + 1, 2))
+    relief = float(np.ptp(one.imaged))
+
+    alone = joint(one.scan.heights, ground=~hidden).heights
+    beside = joint(one.scan.heights, ground=~hidden, feature=hidden).heights
+
+    assert scenes.rms_error(alone, one.imaged) > 0.05 * relief
+    assert scenes.rms_error(beside, one.imaged) < 0.03 * relief
 
 
 @pytest.mark.parametrize("lines", [20, 23, 26])

@@ -48,12 +48,45 @@ MOST_LEVELS = 2
 """On a staircase no line can tell its lean from a step, nor its lowest height from a level."""
 TIDIER, COARSER = 0.2, 1.3
 """Least gain in order, in ln nm, for which lines are turned back, and how much wider levels and relief may become."""
+FEW_LEVELS, CLOSER, STEEPER, TIDIER_WITH_FEATURES = 3, 0.97, 1.02, 0.15
+"""Where features were a level of the ground: most levels that are then left; how many times as wide the span may be,
+and as steep the usual slope; by how much, in ln nm, the surface must be tidier where the levels are as many."""
 AS_TIDY = 0.2
 """By how much, in ln nm, a surface may be less tidy without a wave, for the wave to have been the scanner's."""
 
 
 def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one signature for the whole table
-    """Fit the scanner's shape along the lines and each line's offset together."""
+    """Fit the scanner's shape along the lines and each line's offset together.
+
+    Features vote where they prove to be a level of the ground: trusted too, they leave fewer levels, closer together.
+    """
+    found = _scanner_of(ground)
+    if ground.feature is None:
+        return found
+    whole = ground.with_features()
+    without = _left_by(found, whole)
+    if len(without.substrate.levels) == 1:
+        return found
+    other = _scanner_of(whole)
+    return other if _fewer_levels(_left_by(other, whole), without) else found
+
+
+def _left_by(found: Background, ground: Ground) -> Leftover:
+    """Look at the surface that a background leaves."""
+    frame = thinned(ground.without(found.surface + np.float32(found.base_nm)))
+    return leftover(frame, Scanner(np.zeros(1), np.zeros(len(frame.rows))))
+
+
+def _fewer_levels(one: Leftover, other: Leftover) -> bool:
+    """True where ``one`` lies on a few levels, closer together and no steeper: on fewer than ``other``, or tidier."""
+    levels, others = len(one.substrate.levels), len(other.substrate.levels)
+    closer = one.span_nm < CLOSER * other.span_nm and one.slope_nm < STEEPER * other.slope_nm
+    tidier = levels < others or (levels == others and one.disorder < other.disorder - TIDIER_WITH_FEATURES)
+    return 1 < levels <= FEW_LEVELS and closer and tidier
+
+
+def _scanner_of(ground: Ground) -> Background:
+    """Return the scanner that the trusted ground tells of."""
     frame = thinned(ground)
     order = min(HIGHEST_ORDER, len(frame.across) - 1)
     _enough(frame, needed=order + 2)

@@ -22,6 +22,7 @@ def level(
     *,
     pixel_nm: float | tuple[float, float],
     ground: ArrayLike | None = None,
+    feature: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     params: Params | None = None,
 ) -> Levelled:
@@ -29,12 +30,17 @@ def level(
 
     ``heights``: (rows, cols) nm, finite, row 0 = top, rows along the fast axis; left as it is.
     ``ground``: bool (rows, cols), True = trusted substrate; None trusts every pixel. ``mask_aware`` off ignores it.
+    ``feature``: bool (rows, cols), True = stands out of its substrate: ``joint`` trusts it beside ``ground`` where it
+    proves to be a level of the ground, as a grating's bars are; nothing else looks at it.
     ``weights``: (rows, cols) ≥ 0, how much each pixel counts beside the others; None counts all alike.
     The result's heights are new and lie around 0 where the ground is.
     Raises ``InvalidInput``; ``CannotLevel`` when too little is trusted.
     """
     chosen = params or Params()
-    scene = _scene(heights, pixel_nm, ground=ground if chosen.mask_aware else None, weights=weights)
+    aware = chosen.mask_aware and ground is not None
+    scene = _scene(
+        heights, pixel_nm, ground=ground if aware else None, feature=feature if aware else None, weights=weights
+    )
     found = METHODS[chosen.level](scene, chosen)
     heights = scene.heights - np.float32(found.base_nm)
     heights -= found.surface.astype(np.float32, copy=False)
@@ -74,6 +80,7 @@ def _scene(
     pixel_nm: float | tuple[float, float],
     *,
     ground: ArrayLike | None,
+    feature: ArrayLike | None,
     weights: ArrayLike | None,
 ) -> Ground:
     """Check everything that goes in."""
@@ -81,7 +88,10 @@ def _scene(
     trusted = None if ground is None else checked_mask(ground, shape=own.shape, name="ground")
     if trusted is not None and not trusted.any():
         raise CannotLevel("level", why="no pixel is trusted ground", mend="Scan again, or exclude less")
-    return Ground(own, trusted, _checked_weights(weights, own.shape), checked_pitch(pixel_nm))
+    standing = None if feature is None else checked_mask(feature, shape=own.shape, name="feature")
+    if standing is not None and not standing.any():
+        standing = None
+    return Ground(own, trusted, _checked_weights(weights, own.shape), checked_pitch(pixel_nm), standing)
 
 
 def _checked_weights(weights: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float32] | None:

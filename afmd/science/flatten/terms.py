@@ -13,12 +13,14 @@ class Ground:
 
     ``heights``: float32 (rows, cols) nm, finite, never written. ``trusted``: bool, True = may vote, or None when
     every pixel may. ``weights``: float32 (rows, cols) ≥ 0, or None. ``pixel_nm``: pitch (down, across).
+    ``feature``: bool, True = stands out, and is trusted only where it proves to be a level; None: nothing stands out.
     """
 
     heights: NDArray[np.float32]
     trusted: NDArray[np.bool_] | None
     weights: NDArray[np.float32] | None
     pixel_nm: tuple[float, float]
+    feature: NDArray[np.bool_] | None = None
 
     def turned(self) -> Self:
         """Return the same ground with rows and columns exchanged (views)."""
@@ -28,7 +30,13 @@ class Ground:
             trusted=None if self.trusted is None else self.trusted.T,
             weights=None if self.weights is None else self.weights.T,
             pixel_nm=self.pixel_nm[::-1],
+            feature=None if self.feature is None else self.feature.T,
         )
+
+    def with_features(self) -> Self:
+        """Return the same ground with its features trusted."""
+        whole = None if self.trusted is None or self.feature is None else self.trusted | self.feature
+        return replace(self, trusted=whole, feature=None)
 
     def without(self, surface: NDArray[np.floating]) -> Self:
         """Return the same ground after ``surface`` has been taken off."""
