@@ -42,42 +42,45 @@ _TURNS, _WITHIN = 3, 3.0
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """``nm``: by how much heights fall per pixel. ``way``: 1 where they fall to the right, -1 to the left."""
+    """The rate at which the tip came down.
+
+    ``nm``: by how much heights fall per pixel. ``way``: 1 where they fall to the right, -1 to the left. ``ground``:
+    coefficients of the ground's own slope along the line, nm per pixel, highest power first. ``noise``: σ, nm.
+    """
 
     nm: float
     way: int
     ground: NDArray[np.float64]
-    """Coefficients of the ground's own slope along the line, nm per pixel."""
     noise: float
 
 
 def falls(heights: Plane) -> NDArray[np.bool_]:
     """Return True where heights (rows, cols) fall at the one rate at which the tip comes down; False without one."""
-    none = np.zeros(heights.shape, bool)
+    found = np.zeros(heights.shape, bool)
     if heights.shape[1] < FEWEST_COLUMNS:
-        return none
+        return found
     rate = falling_rate(heights[:: max(1, len(heights) // MOST_LINES)])
     if rate is None:
-        return none
-    slope, calm = _pieces(heights, rate.noise)
+        return found
+    slope, straight = _pieces(heights, rate.noise)
     down = -rate.way * (slope - _ground(rate.ground, slope.shape[1]))
-    at_rate = calm & (np.abs(np.log(np.maximum(down, TINY) / rate.nm)) < ONE_RATE)
-    none[:, PIECE_PX // 2 : -(PIECE_PX // 2)] = at_rate
-    return cv2.dilate(none.view(np.uint8), np.ones((1, PIECE_PX), np.uint8)).view(np.bool_)
+    at_rate = np.abs(np.log(np.maximum(down, TINY) / rate.nm)) < ONE_RATE
+    found[:, PIECE_PX // 2 : -(PIECE_PX // 2)] = straight & at_rate
+    return cv2.dilate(found.view(np.uint8), np.ones((1, PIECE_PX), np.uint8)).view(np.bool_)
 
 
 def falling_rate(lines: Plane) -> Rate | None:
     """Return the rate at which the tip came down along these lines (lines, cols), or None where there is none."""
     noise = mad_sigma(np.diff(lines[::4], n=2, axis=1)) / 6**0.5
-    slope, calm = _pieces(lines, noise)
-    if not calm.any():
+    slope, straight = _pieces(lines, noise)
+    if not straight.any():
         return None
-    ground = _ground_slope(slope, calm)
+    ground = _ground_slope(slope, straight)
     relief = _relief(lines, ground)
-    slope = slope - _ground(ground, slope.shape[1])
+    slope -= _ground(ground, slope.shape[1])
     least = max(STEEP * noise / 10**0.5, STEEP_OF_RELIEF * relief, TINY)
     steps = lines[:, 2:] - lines[:, :-2] - 2 * _ground(ground, lines.shape[1] - 2)
-    found = [_rate(slope[calm], steps, way, least=least, noise=noise) for way in (1, -1)]
+    found = [_rate(slope[straight], steps, way, least=least, noise=noise) for way in (1, -1)]
     share, nm, way = max(found)
     return Rate(nm, way, ground, noise) if share > 0 else None
 
@@ -127,10 +130,10 @@ def _kernels() -> tuple[NDArray[np.float32], ...]:
     return tuple(kernel[None].astype(np.float32) for kernel in (slope, *basis[:, 2:].T))
 
 
-def _ground_slope(slope: Plane, calm: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _ground_slope(slope: Plane, straight: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the commonest slope along the line, a parabola of its place from -1 to 1, as coefficients."""
-    values = slope[calm]
-    place = np.broadcast_to(np.linspace(-1, 1, slope.shape[1], dtype=np.float32), slope.shape)[calm]
+    values = slope[straight]
+    place = np.broadcast_to(np.linspace(-1, 1, slope.shape[1], dtype=np.float32), slope.shape)[straight]
     every = max(1, values.size // MOST_SAMPLES) | 1
     values, place = values[::every], place[::every]
     low, high = np.percentile(values, (2, 98))
