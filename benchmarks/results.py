@@ -133,24 +133,24 @@ def add_levelling(found: Found, case: Case, backends: compose.Backends, other: d
     seen, masks = segmented(case.one.scan, params=Params(), segmenter=backends.segmenter)
     nothing = np.zeros_like(masks.grown)
     own = ground_of(masks.grown, excluded=nothing, feature=seen.feature, params=Params())
+    features = {"best": ~(masks.grown | own)}
+    grounds = {"best": own}
     flats = {UNTOUCHED: heights, EXACT: heights - case.one.background}
     for name, params in LEVELLING.items():
-        best = name == "best"
-        flats[name] = levelled(
-            heights, own if best else ~masks.grown, pitch, params, free=~masks.grown if best else None
-        )
+        ground = grounds.get(name, ~masks.grown)
+        flats[name] = levelled(heights, ground, pitch, params, feature=features.get(name))
     substrate = ground_of(case.one.artifact, excluded=nothing, feature=case.one.feature, params=Params())
-    flats[TRUE_MASKS] = levelled(heights, substrate, pitch, Params(), free=~case.one.artifact)
+    feature = ~(case.one.artifact | substrate)
+    flats[TRUE_MASKS] = levelled(heights, substrate, pitch, Params(), feature=feature)
     flats |= {name: method(heights, masks.grown) for name, method in other.items()}
     for name, flat in flats.items():
         add(found.levelling[name], levelling_figures(case, flat))
 
 
 def levelled(
-    heights: Plane, ground: Plane, pitch: tuple[float, float], params: Params, *, free: Plane | None = None
+    heights: Plane, ground: Plane, pitch: tuple[float, float], params: Params, *, feature: Plane | None = None
 ) -> Plane:
-    """Return the levelled heights; what cannot be levelled stays raw. ``free``: True where nothing is spoilt."""
-    feature = None if free is None else free & ~ground
+    """Return the levelled heights; what cannot be levelled stays raw. Masks as `level` takes them."""
     try:
         return level(heights, pixel_nm=pitch, ground=ground, feature=feature, params=params).heights
     except CannotLevel:

@@ -22,6 +22,7 @@ PIECE_PX: Final = 5
 MOST_LINES: Final = 128
 """As many lines are asked whether there is such a rate."""
 MOST_SAMPLES: Final = 1 << 13
+"""As many slopes tell the ground's own."""
 FEWEST_COLUMNS: Final = 32
 STRAIGHT, STEEP, STEEP_OF_RELIEF = 2.0, 6.0, 0.004
 """How far a piece's pixels may lie off it, in noise; its least slope per pixel: in standard errors, of the relief."""
