@@ -18,11 +18,12 @@ from afmd.errors import CannotLevel
 from afmd.science.flatten.bars import with_bars
 from afmd.science.flatten.guesses import Leftover, best_guess, least_width, leftover, low_guess, plain_guess
 from afmd.science.flatten.jumps import undo_jumps
+from afmd.science.flatten.lattice import without_lattices_wave
 from afmd.science.flatten.leans import bears_no_offsets, bears_the_mark, leans
 from afmd.science.flatten.plateaus import plateau_guess
 from afmd.science.flatten.recurrence import without_recurring_levels
 from afmd.science.flatten.refine import Fit, refined
-from afmd.science.flatten.ripple import Wave, ground_wave, scanners_own
+from afmd.science.flatten.ripple import ground_wave, scanners_own
 from afmd.science.flatten.scanner import Scanner, powers, twisted
 from afmd.science.flatten.shrinkage import is_twisted, scanner_part, smooth_part, wave_power
 from afmd.science.flatten.staircases import is_staircase
@@ -31,6 +32,7 @@ from afmd.science.flatten.sunken import without_sunken_lines
 from afmd.science.flatten.terms import Background, Ground
 from afmd.science.flatten.thinned import Thinned, thinned
 from afmd.science.flatten.vicinal import find_stairs, leans_so
+from afmd.science.flatten.waves import Wave
 from afmd.science.robust import line_median
 
 ROUNDS = 2
@@ -50,7 +52,7 @@ TIDIER, COARSER = 0.2, 1.3
 """Least gain in order, in ln nm, for which lines are turned back, and how much wider levels and relief may become."""
 FEW_LEVELS, CLOSER, STEEPER, TIDIER_WITH_FEATURES = 3, 0.97, 1.02, 0.15
 """Where features were a level of the ground: most levels that are then left; how many times as wide the span may be,
-and as steep the usual slope; by how much, in ln nm, the surface must be tidier where the levels are as many."""
+and as steep the usual slope; by how much, in ln nm, the surface must be tidier where the levels are not fewer."""
 AS_TIDY = 0.2
 """By how much, in ln nm, a surface may be less tidy without a wave, for the wave to have been the scanner's."""
 
@@ -78,11 +80,10 @@ def _left_by(found: Background, ground: Ground) -> Leftover:
 
 
 def _fewer_levels(one: Leftover, other: Leftover) -> bool:
-    """True where ``one`` lies on a few levels, closer together and no steeper: on fewer than ``other``, or tidier."""
-    levels, others = len(one.substrate.levels), len(other.substrate.levels)
+    """True where ``one`` lies closer together than ``other`` and no steeper, and is tidier or on fewer, few levels."""
     closer = one.span_nm < CLOSER * other.span_nm and one.slope_nm < STEEPER * other.slope_nm
-    tidier = levels < others or (levels == others and one.disorder < other.disorder - TIDIER_WITH_FEATURES)
-    return 1 < levels <= FEW_LEVELS and closer and tidier
+    fewer = 1 < len(one.substrate.levels) < min(len(other.substrate.levels), FEW_LEVELS + 1)
+    return closer and (fewer or one.disorder < other.disorder - TIDIER_WITH_FEATURES)
 
 
 def _scanner_of(ground: Ground) -> Background:
@@ -108,6 +109,7 @@ def _scanner_of(ground: Ground) -> Background:
     offsets = scanner_part(fit.scanner.offsets, fit.discord)
     if bars:
         offsets = without_recurring_levels(offsets)
+        offsets = without_lattices_wave(offsets, fit.scanner.off(frame), at=frame.rows, length=len(ground.heights))
     found = _background(ground, frame, Scanner(shape, offsets, fit.scanner.twist))
     if lean is not None:
         found = _with_leans(ground, frame, found, lean)

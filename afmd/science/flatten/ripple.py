@@ -9,32 +9,26 @@ same low wave, aligned to the axis and of one frequency alone, or where the text
 is the sample's, and every one on a lattice: that adds up to waves along the axes, and its crests beat with the lines.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
+from afmd.science.flatten.lattice import is_a_lattice
 from afmd.science.flatten.refine import Fit
 from afmd.science.flatten.scanner import twisted
 from afmd.science.flatten.thinned import Thinned
+from afmd.science.flatten.waves import ORDER, PROFILE_PX, Wave, places_of, strongest
 from afmd.science.robust import TINY, line_quantile, mad_sigma, narrow_sigma, shorth, tukey
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-FEWEST_WAVES, MOST_WAVES = 2.0, 40.0
-"""In the frame; fewer are a bend, more are texture."""
-PROFILE_PX = 256
-FINER = 16
-"""Steps of the search for the frequency, per wave in the frame."""
-ORDER = 3
-"""Powers of the smooth bend that a profile may have besides its wave."""
 DENSEST = 0.15
 """Share of a column that tells where its ground is; features may cover most of it."""
-STANDS_OUT, ALONE = 0.5, 0.8
-"""Least share of the profile's variance that a wave must explain: to be looked at, and without a gain to prove it."""
+ALONE = 0.8
+"""Least share of the profile's variance that a wave must explain without a gain to prove it."""
 MOST_RELIEF, LOW = 0.5, 0.15
 """Greatest amplitude as a share of the relief, likewise."""
 LOW_WITH_TEXTURE = 0.3
@@ -53,56 +47,6 @@ FIRST_GAINS = (0.0, 0.2, 0.4, 0.6)
 IN_STEP = 0.5
 """Greatest swing of the features out of step with the ground, as a share of their swing in step."""
 TURNS = 4
-OFF_AXIS = 3
-"""Bins of the spectrum that a wave along an axis takes up beside it."""
-LATTICE, SHARP, BESIDE, LOOKED_AT = 0.15, 12.0, 9, 32
-"""Least height of a lattice's line, as a share of the wave's amplitude, and over the median of so many bins around it:
-true ripples on 18 frames of DNA had at most 4 there, gratings 70 and more. So many lines are looked at, the tallest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wave:
-    """``axis``: 0 where the wave runs down the frame, 1 where along the lines. ``frequency``: per pixel.
-
-    ``sine``, ``cosine``: of the ground's wave, nm. ``explains``: share of the profile's variance. ``gain``: share by
-    which heights above the ground swing with it.
-    """
-
-    axis: int
-    frequency: float
-    sine: float
-    cosine: float
-    explains: float
-    gain: float = 0.0
-
-    @property
-    def amplitude(self) -> float:
-        """Half the height from trough to crest, nm."""
-        return float(np.hypot(self.sine, self.cosine))
-
-    def phase(self, places: Doubles) -> Doubles:
-        """Return the wave's phase at ``places`` (pixels along the axis), radians: its sine is 1 on the crests."""
-        return np.asarray(2 * np.pi * self.frequency * places + np.arctan2(self.cosine, self.sine))
-
-    def at(self, places: Doubles) -> Doubles:
-        """Return the ground's wave at ``places`` (pixels along the axis), nm."""
-        angle = 2 * np.pi * self.frequency * places
-        return np.asarray(self.sine * np.sin(angle) + self.cosine * np.cos(angle))
-
-    def added(self, places: Doubles) -> Floats:
-        """Return what the wave adds to the ground, float32 nm, to be broadcast over (rows, cols)."""
-        return self._laid(self.at(places))
-
-    def scale(self, places: Doubles) -> Floats:
-        """Return how many times too great heights above the ground are, float32, to be broadcast over (rows, cols)."""
-        return self._laid(1 + self.gain / self.amplitude * self.at(places))
-
-    def off(self, frame: Thinned, shape: tuple[int, ...]) -> Thinned:
-        """Return the frame without the ground's wave. ``shape``: of the whole scan."""
-        return replace(frame, heights=frame.heights - self.added(_places(frame, shape, self.axis)))
-
-    def _laid(self, values: Doubles) -> Floats:
-        return np.expand_dims(values.astype(np.float32), 1 - self.axis)
 
 
 class _Gain(NamedTuple):
@@ -122,7 +66,7 @@ def ground_wave(fit: Fit, frame: Thinned, shape: tuple[int, ...]) -> Wave | None
     """Return the wave that the ground's profile is mostly made of, or None. ``shape``: of the whole scan."""
     relief = _relief(fit.scanner.off(frame))
     for axis in (1, 0):
-        found = _strongest(_places(frame, shape, axis), _profile(fit, frame, axis), axis=axis, length=shape[axis])
+        found = strongest(places_of(frame, shape, axis), _profile(fit, frame, axis), axis=axis, length=shape[axis])
         if found is not None and found.amplitude < MOST_RELIEF * relief:
             return found
     return None
@@ -137,12 +81,12 @@ def scanners_own(wave: Wave, fit: Fit, frame: Thinned, shape: tuple[int, ...]) -
     flat = fit.scanner.off(frame)
     if min(flat.shape) < FEWEST_PX:
         return None
-    if _is_a_lattice(flat, least=LATTICE * wave.amplitude):
+    if is_a_lattice(flat, wave):
         return None
     row, col = np.nonzero(_crests(flat) & (flat > FEATURE_SIGMAS * narrow_sigma(fit.rest, fit.weight)))
     at, beside = (row, col) if wave.axis == 0 else (col, row)
     strip = beside * STRIPS // flat.shape[1 - wave.axis]
-    places = _places(frame, shape, wave.axis)
+    places = places_of(frame, shape, wave.axis)
     crests = _crests_gain(wave, places[at], flat[row, col], strip)
     texture = _texture_gain(wave, places, flat, fit.weight > 0)
     sure = float(np.hypot(crests.sure, texture.sure)) > SURE
@@ -150,11 +94,6 @@ def scanners_own(wave: Wave, fit: Fit, frame: Thinned, shape: tuple[int, ...]) -
     if crests.sure <= SURE and wave.amplitude > (LOW_WITH_TEXTURE if gain else LOW) * _relief(flat):
         return None
     return replace(wave, gain=gain) if gain or _is_alike_everywhere(wave, fit, frame, shape) else None
-
-
-def _places(frame: Thinned, shape: tuple[int, ...], axis: int) -> Doubles:
-    """Return where the frame's lines (axis 0) or columns (1) lie in the whole scan, pixels."""
-    return frame.rows.astype(np.float64) if axis == 0 else (frame.across + 1) / 2 * (shape[1] - 1)
 
 
 def _relief(flat: Floats) -> float:
@@ -178,85 +117,11 @@ def _columns(fit: Fit, frame: Thinned) -> tuple[Floats, Floats]:
     return np.ascontiguousarray(rest.T), np.ascontiguousarray(frame.votes[every].T)
 
 
-def _strongest(at: Doubles, profile: Doubles, *, axis: int, length: int) -> Wave | None:
-    """Return the strongest wave of a profile, beside a smooth bend, or None where none stands out."""
-    at, profile = _binned(at, profile)
-    if len(at) < 8 * FEWEST_WAVES:
-        return None
-    bend = _bend(at, length)
-    bare = profile - bend @ (bend.T @ profile)
-    most = min(MOST_WAVES, len(at) / 4)
-    frequency = _first_frequency(bare, most=most) / length
-    for finer in (FINER, FINER**2):
-        tried = frequency + np.linspace(-1, 1, 9) / (finer * length)
-        frequency = float(tried[int(_explained(at, bare, bend, tried).argmax())])
-    sine, cosine, left = _fitted(at, bare, bend, frequency)
-    explains = 1 - left / max(float(bare @ bare), TINY**2)
-    within = FEWEST_WAVES <= frequency * length <= most
-    return Wave(axis, frequency, sine, cosine, explains) if within and explains > STANDS_OUT else None
-
-
-def _binned(at: Doubles, profile: Doubles) -> tuple[Doubles, Doubles]:
-    """Return means of neighbours, so that no more than ``PROFILE_PX`` are left."""
-    every = -(-len(at) // PROFILE_PX)
-    whole = len(at) // every * every
-    return at[:whole].reshape(-1, every).mean(axis=1), profile[:whole].reshape(-1, every).mean(axis=1)
-
-
-def _bend(at: Doubles, length: int) -> Doubles:
-    """Return orthonormal columns that span every smooth bend at these places."""
-    return np.linalg.qr(np.polynomial.legendre.legvander(2 * at / max(length - 1, 1) - 1, ORDER))[0]
-
-
-def _first_frequency(bare: Doubles, *, most: float) -> float:
-    """Return how many waves the strongest line in the spectrum has, to a fraction of a wave."""
-    power = np.abs(np.fft.rfft(bare * np.hanning(len(bare)), FINER * len(bare)))
-    waves = np.arange(len(power)) / FINER
-    power[(waves < FEWEST_WAVES) | (waves > most)] = 0
-    return float(waves[int(power.argmax())])
-
-
-def _fitted(at: Doubles, bare: Doubles, bend: Doubles, frequency: float) -> tuple[float, float, float]:
-    """Return sine and cosine of this frequency, nm, and the sum of squares that they leave."""
-    angle = 2 * np.pi * frequency * at
-    design = np.column_stack([np.sin(angle), np.cos(angle)])
-    design -= bend @ (bend.T @ design)
-    best = np.linalg.lstsq(design, bare, rcond=None)[0]
-    rest = bare - design @ best
-    return float(best[0]), float(best[1]), float(rest @ rest)
-
-
-def _explained(at: Doubles, bare: Doubles, bend: Doubles, frequencies: Doubles) -> Doubles:
-    """Return how much of the sum of squares a wave of each of the (n,) frequencies explains, (n,)."""
-    angle = 2 * np.pi * np.outer(frequencies, at)
-    waves = np.stack([np.sin(angle), np.cos(angle)], axis=1)
-    waves -= (waves @ bend) @ bend.T
-    pull, gram = waves @ bare, waves @ waves.swapaxes(1, 2)
-    gram += TINY * np.eye(2)
-    return np.asarray(np.einsum("ni,ni->n", pull, np.linalg.solve(gram, pull[..., None])[..., 0]))
-
-
-def _is_a_lattice(flat: Floats, *, least: float) -> bool:
-    """True where ``flat`` repeats on a slant, by ``least`` nm or more: its spectrum has a sharp line off both axes."""
-    every = tuple(slice(None, None, -(-side // PROFILE_PX)) for side in flat.shape)
-    level = flat[every] - flat[every].mean(dtype=np.float64)
-    window = np.outer(*(np.hanning(side) for side in level.shape))
-    height = 2 / window.sum() * np.abs(fft.rfft2(level * window))
-    off_axis = height[OFF_AXIS : 1 - OFF_AXIS, OFF_AXIS:]
-    tallest = np.argsort(off_axis, axis=None)[-LOOKED_AT:]
-    rows, cols = np.unravel_index(tallest[off_axis.flat[tallest] > least], off_axis.shape)
-    near = np.arange(BESIDE) - BESIDE // 2
-    down = np.clip(rows[:, None] + OFF_AXIS + near, 0, len(height) - 1)[:, :, None]
-    along = np.clip(cols[:, None] + OFF_AXIS + near, 0, height.shape[1] - 1)[:, None, :]
-    usual = np.median(height[down, along].reshape(len(rows), BESIDE**2), axis=1)
-    return bool(np.any(off_axis[rows, cols] > SHARP * usual))
-
-
 def _is_alike_everywhere(wave: Wave, fit: Fit, frame: Thinned, shape: tuple[int, ...]) -> bool:
     """True where strips of the frame, from top to bottom, each show the wave: nothing of it is left in any."""
     if wave.axis == 0 or wave.explains < ALONE:
         return False  # down the frame the lines' offsets hold it already
-    angle = 2 * np.pi * wave.frequency * _places(frame, shape, wave.axis)
+    angle = 2 * np.pi * wave.frequency * places_of(frame, shape, wave.axis)
     design = np.column_stack([np.sin(angle), np.cos(angle), np.ones_like(angle)])
     left = []
     for weight, rest in zip(np.array_split(fit.weight, STRIPS), np.array_split(fit.rest, STRIPS), strict=True):
