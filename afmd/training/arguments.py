@@ -101,6 +101,7 @@ def _judged(own: Parser) -> None:
     own.add_argument("--record", action="store_true", help="enter the headline into the manifest")
     own.add_argument("--rules", action="store_true", help="evaluate the rules instead, to compare")
     own.add_argument("--with-rules", action="store_true", help="with the rules beside it, as auto runs it")
+    own.add_argument("--second", action="store_true", help="on scans of the second microscope instead")
     _corpus(own)
 
 

@@ -25,7 +25,7 @@ from afmd.inference.manifest import MANIFEST
 from afmd.training import arguments, report, sealed
 from afmd.training.ceiling import ceiling, raised
 from afmd.training.config import Training, load
-from afmd.training.corpus import Part, default_folder, gather
+from afmd.training.corpus import SECOND, Part, default_folder, gather
 from afmd.training.experiments import Bench
 from afmd.training.frontier import frontier
 from afmd.training.head import learn
@@ -153,7 +153,8 @@ def _height_map(file: Path) -> Scan:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    entries = gather(_corpus_folder(args), "evaluation", args.scans, recipe="evaluation", workers=args.workers)
+    recipe = SECOND if args.second else "evaluation"
+    entries = gather(_corpus_folder(args), "evaluation", args.scans, recipe=recipe, workers=args.workers)
     folder = args.weights or weights_folder()
     if args.rules:
         found = sealed.rules(args.model, entries, args.out)
@@ -161,7 +162,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         found = sealed.evaluated(args.model, folder, entries, args.out, joined=args.with_rules)
     for name, figure in found.headline.items():
         _say(f"{name}: {figure}")
-    if args.record and not (args.rules or args.with_rules):
+    if args.record and not (args.rules or args.with_rules or args.second):
         add_evaluation(folder / MANIFEST, args.model, {name: str(f) for name, f in found.headline.items()})
     return 0
 

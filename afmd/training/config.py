@@ -36,6 +36,8 @@ class Corpus(_Table):
     """Training scans with planted faults, beside those; for validation as many in proportion."""
     tip_changes: Annotated[int, Field(ge=0)] = 0
     """Training scans with a tip that changes, beside those, and for validation as many in proportion."""
+    second: Annotated[int, Field(ge=0)] = 0
+    """Training scans of the second microscope, beside those, and for validation as many in proportion."""
     without: tuple[str, ...] = ()
     recipe: Literal["training", "evaluation"] = "training"
     """``evaluation`` trains on the evaluation set's own distribution (never its seeds): the ceiling."""

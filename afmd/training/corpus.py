@@ -17,10 +17,12 @@ from typing import Any, Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+import afmd.training.second
 import afmd.twin
 from afmd.domain.findings import Label
 from afmd.training.config import EVALUATION_FROM, VALIDATION_FROM
 from afmd.training.planting import RECIPE, Planted, plant
+from afmd.training.second import Recorded
 from afmd.twin import Simulated
 
 Missing = TypeVar("Missing")
@@ -30,6 +32,8 @@ PLANTED = f"planted-{RECIPE}"
 """Recipe of good scans of ``TRAINING`` with faults planted in them (`plant`)."""
 TIP_CHANGES = "tip-changes"
 """Recipe of scans of ``TRAINING`` with a tip that changed, on even seeds for good, on odd ones for some lines."""
+SECOND = f"second-{afmd.training.second.RECIPE}"
+"""Recipe of scans of a second microscope (`afmd.training.second`), which has samples and faults of its own."""
 ARTIFACT, FEATURE = 1, 2
 """Bits of ``Example.targets``."""
 
@@ -128,29 +132,43 @@ def open_example(entry: Entry) -> Example:
 
 
 def simulate(seed: int, recipe: str) -> Example:
-    """Ask the twin for one example of the named recipe, or for a good one in which faults are then planted."""
+    """Ask a microscope for one example of the named recipe, or for a good one in which faults are then planted."""
+    if recipe == SECOND:
+        other = afmd.training.second.scan(seed)
+        return _example(
+            seed, other, heights=other.heights, retrace=other.retrace, feature=other.feature, surface=other.surface
+        )
     if recipe == PLANTED:
         clean = afmd.twin.simulate(seed, recipe=afmd.twin.TRAINING.all_good())
         planted = plant(clean, seed)
-        return _example(seed, clean, planted, heights=planted.heights, retrace=planted.retrace)
+        return _of_twin(seed, clean, planted, heights=planted.heights, retrace=planted.retrace)
     if recipe == TIP_CHANGES:
         changed = afmd.twin.TRAINING.only(("tip_change", "debris_pickup")[seed % 2])
         made = afmd.twin.simulate(seed, recipe=changed)
     else:
         made = afmd.twin.simulate(seed, recipe=getattr(afmd.twin, recipe.upper()))
-    return _example(seed, made, made, heights=made.scan.heights, retrace=made.scan.retrace)
+    return _of_twin(seed, made, made, heights=made.scan.heights, retrace=made.scan.retrace)
 
 
-def _example(
+def _of_twin(
     seed: int, made: Simulated, found: Simulated | Planted, *, heights: NDArray[np.float32],
     retrace: NDArray[np.float32] | None,
 ) -> Example:  # fmt: skip
     """Return the surface of ``made`` with the answers of ``found``."""
-    targets = found.artifact.astype(np.uint8) * ARTIFACT + made.feature.astype(np.uint8) * FEATURE
+    surface = str(made.parameters["plan"]["surface"])
+    return _example(seed, found, heights=heights, retrace=retrace, feature=made.feature, surface=surface)
+
+
+def _example(
+    seed: int, found: Simulated | Planted | Recorded, *, heights: NDArray[np.float32],
+    retrace: NDArray[np.float32] | None, feature: NDArray[np.bool_], surface: str,
+) -> Example:  # fmt: skip
+    """Return heights with the answers of ``found``."""
+    targets = found.artifact.astype(np.uint8) * ARTIFACT + feature.astype(np.uint8) * FEATURE
     return Example(
         seed=seed, heights=heights, retrace=retrace, targets=targets, label=Label(found.label),
         kinds=tuple(str(kind) for kind in found.kinds), visible=bool(found.visible), severity=float(found.severity),
-        surface=str(made.parameters["plan"]["surface"]),
+        surface=surface,
     )  # fmt: skip
 
 

@@ -61,11 +61,11 @@ class Bench:
 def varied(configuration: Training, *, name: str, corpus: dict[str, Any], optimiser: dict[str, Any]) -> Training:
     """Return a configuration with other values in two of its tables; a value of None stays as it is.
 
-    An experiment asks about the twin's own scans: planted ones, which are none of any recipe's, are left out.
+    An experiment asks about the twin's own scans: planted ones and those of the second microscope are left out.
     """
     tables = configuration.model_dump()
     tables["name"] = name
-    tables["corpus"]["planted"] = 0
+    tables["corpus"] |= {"planted": 0, "second": 0}
     for table, changes in (("corpus", corpus), ("optimiser", optimiser)):
         tables[table] |= {key: value for key, value in changes.items() if value is not None}
     return Training.model_validate(tables)

@@ -8,23 +8,29 @@ from pathlib import Path
 
 from afmd.domain.findings import Label
 from afmd.training.config import Training
-from afmd.training.corpus import PLANTED, TIP_CHANGES, Entry, Part, gather, open_example
+from afmd.training.corpus import PLANTED, SECOND, TIP_CHANGES, Entry, Part, gather, open_example
 
 PLANTED_FROM = 500_000
 TIP_CHANGES_FROM = 600_000
+SECOND_FROM = 700_000
 """Seeds passed over before these scans, so that they have surfaces of their own."""
 
 
 def supplied(configuration: Training, part: Part, *, folder: Path, workers: int = 1) -> list[Entry]:
     """Return the configured number of scans of ``training`` or ``validation``, less those with a kind left out.
 
-    Those with planted faults and those with a tip that changes come last, as many for validation as in proportion.
+    Those with planted faults, with a tip that changes and of the second microscope come last, as many for validation as
+    in proportion.
     """
     wanted = configuration.corpus
     count = wanted.training if part == "training" else wanted.validation
     skip = wanted.skip if part == "training" else 0
     entries = gather(folder, part, count, recipe=wanted.recipe, workers=workers, skip=skip)
-    others = ((wanted.planted, PLANTED, PLANTED_FROM), (wanted.tip_changes, TIP_CHANGES, TIP_CHANGES_FROM))
+    others = (
+        (wanted.planted, PLANTED, PLANTED_FROM),
+        (wanted.tip_changes, TIP_CHANGES, TIP_CHANGES_FROM),
+        (wanted.second, SECOND, SECOND_FROM),
+    )
     for more, recipe, first in others:
         own = more * count // wanted.training
         if own:

@@ -195,12 +195,15 @@ def test_the_ceiling_of_a_shipped_preset_changes_nothing_but_its_scans(segmenter
     assert own.corpus == segmenter.corpus.model_copy(update={"recipe": "evaluation"})
 
 
-def test_no_experiment_learns_from_planted_scans(segmenter):
-    corpus = segmenter.corpus.model_copy(update={"planted": 4})
+def test_experiments_learn_from_the_twins_own_scans_alone(segmenter):
+    corpus = segmenter.corpus.model_copy(update={"planted": 4, "second": 4})
     planted = segmenter.model_copy(update={"corpus": corpus})
 
-    assert raised(planted, steps=2, training=6, validation=2).corpus.planted == 0
-    assert shortened(planted, steps=2, training=12, validation=4).corpus.planted == 0
+    for own in (
+        raised(planted, steps=2, training=6, validation=2),
+        shortened(planted, steps=2, training=12, validation=4),
+    ):
+        assert own.corpus.planted == own.corpus.second == 0
 
 
 def test_numbers_that_json_has_not_become_null(tmp_path):

@@ -1,0 +1,77 @@
+"""Noise along time: white, and slow with a power of the frequency, through every line there, back and both turns.
+
+Rule: noise is added to what the loop records; what is left of it in the mean of a line belongs to the background.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft
+
+from afmd.training.second.samples.fields import between
+from afmd.training.second.samples.grid import Heights
+
+TURN_SHARE = 8
+"""A turn takes a line's time divided by this."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Noise:
+    """Noise of both passes, as seen from left to right, nm.
+
+    ``trace``, ``retrace``: (rows, cols), with lines of mean near 0. ``trace_lines``, ``retrace_lines``: (rows, 1), the
+    slow noise's means. ``white_nm``: standard deviation of the white part. ``jitter_nm``: how far lines hop besides.
+    """
+
+    trace: Heights
+    retrace: Heights
+    trace_lines: Heights
+    retrace_lines: Heights
+    white_nm: float
+    jitter_nm: float
+
+    @property
+    def spread_nm(self) -> float:
+        """Standard deviation of the trace's noise."""
+        return float(self.trace.std())
+
+
+def heard(rng: np.random.Generator, shape: tuple[int, int], relief_nm: float) -> Noise:
+    """Draw the noise of a scan of so many rows and columns; a high relief is scanned with more of it."""
+    white = max(rng.uniform(0.02, 0.05), relief_nm * between(rng, 0.0008, 0.03))
+    white = min(white, 0.07 * relief_nm)
+    trace, retrace = _slow(rng, shape, exponent=rng.uniform(0.7, 1.6))
+    spread = (trace - trace.mean(1, keepdims=True)).std()
+    scale = white * between(rng, 0.1, 1.0) / max(spread, 1e-12)
+    trace, retrace = trace * scale, retrace * scale
+    jitter = white * rng.choice([0, 0, 0.5, 2])
+    limit = 0.35 * relief_nm / max(np.ptp(trace.mean(1)), 1e-9)
+    if limit < 1 and rng.random() < 0.7:
+        trace, retrace = trace * limit, retrace * limit
+    trace_lines, retrace_lines = trace.mean(1, keepdims=True), retrace.mean(1, keepdims=True)
+    return Noise(
+        trace - trace_lines + white * rng.standard_normal(shape),
+        retrace - retrace_lines + white * rng.standard_normal(shape),
+        trace_lines, retrace_lines, white_nm=white, jitter_nm=jitter,
+    )  # fmt: skip
+
+
+def period(cols: int) -> tuple[int, int]:
+    """Return how many pixels' time a turn takes and a whole line, there and back."""
+    turn = cols // TURN_SHARE
+    return turn, 2 * (cols + turn)
+
+
+def _slow(rng: np.random.Generator, shape: tuple[int, int], *, exponent: float) -> tuple[Heights, Heights]:
+    """Return noise whose power falls with ``exponent`` of the frequency, on trace and retrace."""
+    rows, cols = shape
+    turn, line = period(cols)
+    count = fft.next_fast_len(rows * line, True)
+    spectrum = fft.rfft(rng.standard_normal(count, dtype=np.float32))
+    frequency = np.arange(spectrum.size, dtype=np.float32)
+    frequency[0] = 1
+    spectrum *= frequency ** np.float32(-exponent / 2)
+    spectrum[0] = 0
+    in_time = fft.irfft(spectrum, count)[: rows * line].reshape(rows, line)
+    back = in_time[:, cols + turn : 2 * cols + turn][:, ::-1]
+    return in_time[:, :cols].astype(np.float64), back.astype(np.float64)
