@@ -60,7 +60,8 @@ AS_TIDY = 0.2
 def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one signature for the whole table
     """Fit the scanner's shape along the lines and each line's offset together.
 
-    Features vote where they prove to be a level of the ground: trusted too, they leave fewer levels, closer together.
+    Features vote where they prove to be a level of the ground: trusted too, they leave a surface that lies closer
+    together, on fewer levels or tidier.
     """
     found = _scanner_of(ground)
     if ground.feature is None:
@@ -70,7 +71,7 @@ def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
     if len(without.substrate.levels) == 1:
         return found
     other = _scanner_of(whole)
-    return other if _fewer_levels(_left_by(other, whole), without) else found
+    return other if _lies_closer(_left_by(other, whole), without) else found
 
 
 def _left_by(found: Background, ground: Ground) -> Leftover:
@@ -79,7 +80,7 @@ def _left_by(found: Background, ground: Ground) -> Leftover:
     return leftover(frame, Scanner(np.zeros(1), np.zeros(len(frame.rows))))
 
 
-def _fewer_levels(one: Leftover, other: Leftover) -> bool:
+def _lies_closer(one: Leftover, other: Leftover) -> bool:
     """True where ``one`` lies closer together than ``other`` and no steeper, and is tidier or on fewer, few levels."""
     closer = one.span_nm < CLOSER * other.span_nm and one.slope_nm < STEEPER * other.slope_nm
     fewer = 1 < len(one.substrate.levels) < min(len(other.substrate.levels), FEW_LEVELS + 1)

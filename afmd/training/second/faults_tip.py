@@ -61,7 +61,6 @@ def _changed(rng: np.random.Generator, shape: tuple[int, int]) -> Mask:
     changed = np.zeros(pixels, bool)
     if rng.random() < 0.5:
         changed[int(pixels * rng.uniform(0.5, 0.93)) :] = True
-        rng.random()  # decides nothing, and keeps every seed's scan what it is
     else:
         first = int(pixels * rng.uniform(0.05, 0.7))
         changed[first : first + int(pixels * rng.uniform(0.04, 0.3))] = True

@@ -20,10 +20,9 @@ from afmd.training.second.samples import (
     polymers,
     sheets,
 )
-from afmd.training.second.samples.fields import between
 from afmd.training.second.samples.grid import Grid, Surface
 
-__all__ = ["SAMPLES", "Grid", "Sample", "Surface", "between"]
+__all__ = ["SAMPLES", "Grid", "Sample", "Surface"]
 
 
 @dataclass(frozen=True, slots=True)

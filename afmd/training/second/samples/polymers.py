@@ -89,19 +89,12 @@ def _pierce(grid: Grid, rng: np.random.Generator, raised: Heights, hole: Heights
 
 def _scratch(grid: Grid, rng: np.random.Generator, raised: Heights, hole: Heights, thick_nm: float) -> None:
     """Make a scratch down to the ground, slightly bent, with uneven edges and walls beside it."""
-    _spend(rng)
     angle, place = rng.uniform(0, np.pi), somewhere(grid, rng)
     along, aside = turned(grid, angle, about=place)
     away = np.abs(aside + rng.normal(0, 0.03) / grid.side_nm * along**2)
-    _spend(rng)
     half = grid.side_nm * rng.uniform(0.01, 0.12)
     edge = grid.side_nm * 0.006 * softened_field(grid, rng, grid.side_nm * 0.04, hurst=0.7, blur_px=2)
     hole[:] = np.maximum(hole, 1 - smooth_step(away - half + edge, 2 * grid.across_nm))
     wall = np.exp(-(((away - 1.15 * half + edge) / (0.12 * half + 1.5 * grid.across_nm)) ** 2))
     tall = thick_nm * rng.uniform(0.1, 1)
     raised += tall * wall * np.clip(1 + rough_field(grid, rng, grid.side_nm * 0.03, hurst=0.5), 0, 3) * 0.6
-
-
-def _spend(rng: np.random.Generator) -> None:
-    """Pass over one draw: what a seed makes of a film hangs on all draws before, and models have learned from it."""
-    rng.random()
