@@ -77,8 +77,12 @@ _TABLE = (
         6.0, 8.0, "fine features are taken for spikes", "spikes survive", 0.0, 50.0,
     ),
     Parameter(
-        "min_pix", "area filter", "Smallest masked region that is kept", "px",
+        "min_pix", "area filter", "Smallest masked region that is kept, unless it is sure", "px",
         8, 3, "specks of noise are masked", "small spikes are missed", 1, 1_000_000,
+    ),
+    Parameter(
+        "sure", "area filter", "A smaller region is kept too where its probability reaches this; 1 is off", "1",
+        1.0, 0.7, "specks of noise are masked", "spikes of one or two pixels are missed", 0.01, 1.0,
     ),
     Parameter(
         "max_pix", "area filter", "Largest masked region that is kept", "px",
@@ -191,6 +195,7 @@ class Params:
     win: int
     lam: float
     min_pix: int
+    sure: float
     max_pix: int
     ar: float
     k: float

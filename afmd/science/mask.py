@@ -46,7 +46,8 @@ def assemble(heights: Heights, probability: NDArray[np.float32], params: Params)
     """
     raw = probability >= np.float32(params.thr)
     found = raw | spikes(heights, win=params.win, lam=params.lam)
-    kept, labels = by_area(found, low=params.min_pix, high=params.max_pix)
+    sure = probability >= np.float32(params.sure) if params.sure < 1 else None
+    kept, labels = by_area(found, low=params.min_pix, high=params.max_pix, sure=sure)
     across, down = stripes(labels, ar=params.ar)
     blobs = kept & ~across & ~down
     stripe = grown(heights, across | down, k=params.k, region=params.region, grad=params.grad)
@@ -94,12 +95,18 @@ def _frame_median(values: Heights) -> float:
     return tried if below < values.size // 2 < upto else median(values)
 
 
-def by_area(mask: Mask, *, low: int, high: int) -> tuple[Mask, Labels]:
-    """Return the regions of ``low`` ≤ pixels ≤ ``high`` (paper A, equation 2) and their labels, 0 where none."""
+def by_area(mask: Mask, *, low: int, high: int, sure: Mask | None = None) -> tuple[Mask, Labels]:
+    """Return the regions of ``low`` ≤ pixels ≤ ``high`` (paper A, equation 2) and their labels, 0 where none.
+
+    ``sure``: True where a pixel keeps its region however small, for a spike may be a single pixel.
+    """
     labels, count = _components(mask)
     at, number = _labelled(labels)
     area = np.bincount(number, minlength=count)
-    dropped = at[((area < low) | (area > high))[number]]
+    small = area < low
+    if sure is not None:
+        small[labels[sure]] = False
+    dropped = at[(small | (area > high))[number]]
     kept = mask.copy()
     kept.reshape(-1)[dropped] = False
     labels.reshape(-1)[dropped] = 0

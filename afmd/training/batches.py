@@ -5,6 +5,7 @@ other frame direction), withholding the opposite pass, exchanging the passes' ro
 Not allowed: quarter turns, which would lay row faults along columns, and turning heights upside down.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ BATCH_PX = 256 * 256
 """Pixels of a crop that the configured batch counts; of smaller crops there are more, so that all steps weigh alike."""
 ARTIFACT_TARGET, FEATURE_TARGET, CLASS, WEIGHT, NATURE = range(5)
 """Where a segmenter's targets hold artefact, feature, the spoilt pixel's class, the artefact's weight, its nature."""
+SPARE_BYTES = 8 << 30
+"""Room on the disk that the cache of planes leaves to others: checkpoints must be written, planes need not be."""
 FAINT = 0.2
 """What a spoilt pixel weighs where nobody could see the fault: enough to be learned, too little to invent masks for."""
 
@@ -87,15 +90,20 @@ def segmenter_batch(entries: Sequence[Entry], configuration: Training, step: int
 
 
 def prepared(entry: Entry) -> NDArray[np.float16]:
-    """Return planes and, last, target bits of a stored scan, (planes + 1, rows, cols): made once, read by windows."""
+    """Return planes and, last, target bits of a stored scan, (planes + 1, rows, cols).
+
+    Made once and then read by windows, unless the disk has less than ``SPARE_BYTES`` left for them: then made again.
+    """
 
     def made() -> NDArray[np.float16]:
         example = open_example(entry)
         native = planes.segmenter_planes(example.heights, example.retrace)
         return np.concatenate([native, example.targets[None]]).astype(np.float16)
 
-    file = kept(entry.file.parent / f"planes-{planes.RECIPE}" / f"{entry.seed}.npy", made)
-    return np.asarray(np.load(file, mmap_mode="r"))
+    file = entry.file.parent / f"planes-{planes.RECIPE}" / f"{entry.seed}.npy"
+    if not file.exists() and shutil.disk_usage(entry.file.parent).free < SPARE_BYTES:
+        return made()
+    return np.asarray(np.load(kept(file, made), mmap_mode="r"))
 
 
 def without_retrace(image: planes.Plane, rng: np.random.Generator, *, chance: float) -> planes.Plane:

@@ -223,5 +223,8 @@ def save_array(file: Path, values: NDArray[Any]) -> None:
 def replace(file: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` make a file under another name and then give it its own: it is whole, or it is not there."""
     temporary = file.with_name(f"{file.name}.{os.getpid()}")
-    write(temporary)
-    temporary.replace(file)
+    try:
+        write(temporary)
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)

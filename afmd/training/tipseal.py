@@ -4,7 +4,6 @@ Rule: as for the other models, nothing is entered whose answers differ from torc
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +18,9 @@ from afmd.inference.deconvolution import ANSWERS, QUIET
 from afmd.inference.manifest import MANIFEST
 from afmd.inference.tiling import LARGEST_SIDE, OVERLAP
 from afmd.science.tip import planes
-from afmd.training.config import Training
+from afmd.training.config import VALIDATION_FROM, Training
 from afmd.training.export import OPSET, proven, trained, write_onnx
-from afmd.training.seal import LICENCE, write_manifest
+from afmd.training.seal import LICENCE, history, write_manifest
 from afmd.training.tipcorpus import PairEntry, open_pair
 from afmd.training.tipscores import NORMAL_90
 from afmd.training.tiptask import whole_pair
@@ -48,7 +47,7 @@ def seal_tip(
         "bytes": file.stat().st_size, "opset": OPSET, "recipe": planes.RECIPE, "inputs": list(planes.NAMES),
         "classes": list(ANSWERS), "temperature": list(spread_factors(net, validation)), "licence": LICENCE,
         "tile": [LARGEST_SIDE, LARGEST_SIDE, OVERLAP], "parity": proven(net, file, images),
-        "parity_scans": len(images), "training": _history(configuration, run, command),
+        "parity_scans": len(images), "training": _training(configuration, run, command),
     }  # fmt: skip
     write_manifest(folder / MANIFEST, "tip", entry)
     return file
@@ -84,15 +83,8 @@ def _even(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(image[None])
 
 
-def _history(configuration: Training, run: Path, command: str) -> dict[str, Any]:
-    lines = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
-    best = max(lines, key=lambda line: float(line["score"]))
-    return {
-        "command": command,
-        "seed": configuration.seed,
-        "steps": best["step"],
-        "pairs": configuration.corpus.training,
-        "data": f"afmd.twin.pairs.{configuration.tip.pairs.upper()}, seeds from 0; validation from 5000000",
-        "configuration": configuration.model_dump_json(),
-        "validation": {k: round(v, 4) for k, v in best.items() if k not in {"step", "loss", "rate", "seconds"}},
-    }
+def _training(configuration: Training, run: Path, command: str) -> dict[str, Any]:
+    """Return how the weights were made: as for the other models, from pairs in place of scans."""
+    made = history(run, configuration, command)
+    data = f"afmd.twin.pairs.{configuration.tip.pairs.upper()}, seeds from 0; validation from {VALIDATION_FROM}"
+    return {"pairs" if key == "scans" else key: value for key, value in made.items()} | {"data": data}

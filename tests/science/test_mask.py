@@ -45,6 +45,20 @@ def test_regions_outside_min_pix_and_max_pix_are_dropped():
     np.testing.assert_array_equal(kept, painted((10, 10, 14, 14)))
 
 
+def test_a_single_pixel_is_kept_where_it_is_sure():
+    probability = np.zeros((64, 96), dtype=np.float32)
+    probability[10, 10], probability[20, 20:22], probability[30, 30] = 0.9, 0.75, 0.6
+
+    best, off, published = (
+        mask.assemble(ground(), probability, params).final
+        for params in (Params(lam=0.0), Params(lam=0.0, sure=1.0), Params("published", lam=0.0))
+    )
+
+    np.testing.assert_array_equal(best, probability > 0.7)
+    assert not off.any()
+    assert not published.any()
+
+
 def test_corners_that_touch_make_one_region():
     drawn = np.eye(10, dtype=bool)
 

@@ -23,6 +23,18 @@ PLAIN = 2 / 3
 """Share of faulty scans whose faults are meant to be plain to see."""
 VISIBLE_SHARE, FAINT_SHARE = 0.01, 4e-4
 """Shares of the frame from which on visible and faint faults show."""
+ENOUGH_VISIBLE, ENOUGH_FAINT = 0.0102, 6e-4
+"""Shares that are aimed at, a little above those."""
+OWN_VISIBLE, OWN_FAINT = 4e-3, 2e-4
+"""Least shares of the frame that each of several faults should move."""
+PLAIN_CHANGE = 0.015
+"""Mean change over the frame, as a share of the relief, from which on a fault is no longer faint."""
+GROWTH, FAINT_GROWTH, SHRINKAGE = 1.5, 1.4, 0.65
+"""How strengths change from turn to turn."""
+LEADING = 0.3
+"""Only faults that move this share of what the leading one moves are made fainter."""
+LAST_TURN = 3
+"""Afterwards a plain fault may hide behind another one, and a faint one may be plain."""
 SAMPLES_TRIED, STRENGTHS_TRIED = 4, 7
 VISIBLE_SEVERITY, FAINT_SEVERITY = 1.0, 0.2
 
@@ -144,18 +156,18 @@ def _tuned(
 
 
 def _stronger(spoilt: Spoilt, turn: int) -> NDArray[np.float64] | None:
-    """Return by how much each fault must grow to be plain, None if it need not; in the end one of two may hide."""
-    enough, least = spoilt.share >= 0.0102, 0.004
-    if enough and (spoilt.shares.min() >= least or turn > 3):
+    """Return by how much each fault must grow to be plain, None if it need not."""
+    enough = spoilt.share >= ENOUGH_VISIBLE
+    if enough and (spoilt.shares.min() >= OWN_VISIBLE or turn > LAST_TURN):
         return None
-    return np.where((spoilt.shares < least) | (not enough), 1.5, 1.0)
+    return np.where((spoilt.shares < OWN_VISIBLE) | (not enough), GROWTH, 1.0)
 
 
 def _fainter(spoilt: Spoilt, relief_nm: float, turn: int) -> NDArray[np.float64] | None:
-    """Return by how much each fault must grow or shrink to be faint, None if it need not; it had better show."""
-    few, least = spoilt.share < 6e-4, 2e-4
-    if few or spoilt.shares.min() < least:
-        return np.where((spoilt.shares < least) | few, 1.4, 1.0)
-    if turn < 4 and float((np.abs(spoilt.change) * spoilt.artifact).mean() / relief_nm) > 0.015:
-        return np.where(spoilt.shares > 0.3 * spoilt.shares.max(), 0.65, 1.0)
+    """Return by how much each fault must grow or shrink to be faint, None if it need not."""
+    few = spoilt.share < ENOUGH_FAINT
+    if few or spoilt.shares.min() < OWN_FAINT:
+        return np.where((spoilt.shares < OWN_FAINT) | few, FAINT_GROWTH, 1.0)
+    if turn <= LAST_TURN and float((np.abs(spoilt.change) * spoilt.artifact).mean() / relief_nm) > PLAIN_CHANGE:
+        return np.where(spoilt.shares > LEADING * spoilt.shares.max(), SHRINKAGE, 1.0)
     return None
