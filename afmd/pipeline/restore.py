@@ -16,7 +16,7 @@ from afmd.domain.ports import Classifier, Segmenter
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
 from afmd.pipeline.deconvolution import TipPlan, last_stage
-from afmd.pipeline.stages import classified, doubted, filled, ground_of, levelled, refused, segmented, spared
+from afmd.pipeline.stages import believed, classified, doubted, filled, ground_of, levelled, refused, segmented, spared
 from afmd.pipeline.stopwatch import Stopwatch
 from afmd.science import quality, smooth
 
@@ -53,6 +53,7 @@ def restore(
     touched = np.zeros_like(masks.final) if refusal or spare else masks.final
     with watch("fill"):
         without_holes = filled(scan, flattened, touched, masks=masks, ghosts=seen.ghosts, params=params)
+        touched, without_holes = believed(without_holes, flattened, touched, seen=seen, params=params)
     with watch("smooth"):
         restored, sigma = without_holes.heights, without_holes.sigma
         if params.sigma:

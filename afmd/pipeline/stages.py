@@ -80,6 +80,22 @@ def filled(
     return found
 
 
+def believed(
+    found: Filled, flattened: NDArray[np.float32], touched: NDArray[np.bool_], *, seen: Segmentation, params: Params
+) -> tuple[NDArray[np.bool_], Filled]:
+    """Return what stays filled, and the heights with the rest as it was measured; ``published`` believes everything.
+
+    What is left as measured stays in the mask.
+    """
+    if params.preset is Preset.PUBLISHED:
+        return touched, found
+    sure = seen.probability if seen.ghosts is None else np.where(seen.ghosts, np.float32(1), seen.probability)
+    left = mask.doubtful(flattened, found.heights, touched, probability=sure, thr=params.thr)
+    if not left.any():
+        return touched, found
+    return touched & ~left, Filled(np.where(left, flattened, found.heights), np.where(left, np.float32(0), found.sigma))
+
+
 def levelled(
     scan: Scan, *, ground: NDArray[np.bool_], feature: NDArray[np.bool_] | None, params: Params
 ) -> NDArray[np.float32]:

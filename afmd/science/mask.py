@@ -21,6 +21,10 @@ Labels = NDArray[np.signedinteger[Any]]
 
 EIGHT = np.ones((3, 3), dtype=bool)
 """Pixels that touch at a corner belong together: a streak of one line often steps to the next."""
+BROAD_LINES, DOUBT, MUCH = 5, 0.15, 0.1
+"""A region so many lines thick that is hardly above ``thr`` in the mean loses at most this share of the relief."""
+OUTERMOST = (0.5, 99.5)
+"""Percentiles between which the relief lies."""
 TRIED = 1 << 12
 """So many pixels tell which value is probably the median of all."""
 
@@ -199,6 +203,29 @@ def _nearest(seeds: Mask, labels: Labels) -> tuple[NDArray[np.float32], Labels]:
     owner = np.zeros(int(index.max()) + 1, dtype=np.int32)
     owner[index[seeds]] = labels[seeds]
     return np.asarray(distance, dtype=np.float32), owner[index]
+
+
+def doubtful(heights: Heights, filled: Heights, touched: Mask, *, probability: NDArray[np.float32], thr: float) -> Mask:
+    """Return the filled regions that had better be left as they were measured, bool (rows, cols).
+
+    Those are broad and hardly more likely spoilt than sound, and filling takes much away from them: a particle, say,
+    that was taken for its own tail. ``heights``: levelled; ``filled``: the same with all of ``touched`` filled, nm.
+    ``probability``: that a pixel is spoilt, in [0, 1]; from ``thr`` on it entered the mask.
+    """
+    labels = by_area(touched, low=1, high=touched.size)[1]
+    at, number = _labelled(labels)
+    if at.size == 0:
+        return np.zeros_like(touched)
+    area = np.maximum(np.bincount(number), 1)
+    unsure = np.bincount(number, probability.reshape(-1)[at]) < (thr + DOUBT) * area
+    doubted = unsure & (area >= BROAD_LINES * _boxes(at, number, cols=touched.shape[1])[1])
+    at, number = at[doubted[number]], number[doubted[number]]
+    result = np.zeros_like(touched)
+    if at.size:
+        low, high = np.percentile(heights, OUTERMOST)
+        lost = np.bincount(number, (heights - filled).reshape(-1)[at], minlength=area.size) / area
+        result.reshape(-1)[at[(lost > MUCH * (high - low))[number]]] = True
+    return result
 
 
 def stripe_part(mask: Mask, *, ar: float) -> Mask:

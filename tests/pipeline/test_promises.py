@@ -189,6 +189,22 @@ def test_a_stricter_parameter_never_masks_more(name, low, high):
         assert not (strict.raw_mask & ~loose.raw_mask).any()
 
 
+def test_a_particle_that_is_hardly_called_stays_as_it_was_measured():
+    rng = np.random.default_rng(3)
+    heights = rng.normal(0, 0.05, (96, 128))
+    heights[40:60, 50:80] += 10
+    scan, chance = Scan.from_heights(heights, pixel_nm=PIXEL_NM), np.zeros((96, 128))
+    chance[38:62, 48:82] = 0.6
+
+    result, published = (run(scan, chance, params=Params(preset)) for preset in ("best", "published"))
+
+    assert result.mask[40:60, 50:80].all()
+    assert not result.touched.any()
+    assert not result.sigma.any()
+    np.testing.assert_array_equal(result.restored, result.flattened)
+    assert published.touched[40:60, 50:80].all()
+
+
 def test_an_unsure_class_is_abstained_from():
     _, scan, mask = spoilt_scan()
 

@@ -164,3 +164,25 @@ def test_a_wide_window_finds_the_median_of_bytes_levels():
     assert wide.std() < narrow.std()
     assert abs(float(wide.mean())) < 0.02
     np.testing.assert_array_equal(mask.local_median(np.full((8, 8), 3, np.float32), 9), 3)
+
+
+@pytest.mark.parametrize(
+    ("chance", "box", "taken_nm", "left"),
+    [
+        (0.6, (20, 30, 40, 50), 20.0, True),
+        (0.7, (20, 30, 40, 50), 20.0, False),
+        (0.6, (20, 30, 24, 50), 20.0, False),
+        (0.6, (20, 30, 40, 50), 5.0, False),
+        (0.6, (20, 30, 40, 50), -20.0, False),
+    ],
+    ids=["broad and unsure", "sure", "thin", "little is lost", "something is gained"],
+)
+def test_a_broad_region_that_is_hardly_called_does_not_lose_its_heights(chance, box, taken_nm, left):
+    touched = painted(box, (50, 10, 51, 80))
+    heights = np.linspace(0, 100, touched.size, dtype=np.float32).reshape(touched.shape)
+    filled = np.where(touched, heights - np.float32(taken_nm), heights)
+    probability = np.where(touched, np.float32(chance), np.float32(0))
+
+    found = mask.doubtful(heights, filled, touched, probability=probability, thr=0.5)
+
+    np.testing.assert_array_equal(found, painted(box) if left else np.zeros_like(touched))
