@@ -50,10 +50,10 @@ def restore(
         flattened = levelled(scan, ground=ground, feature=feature, params=params)
     refusal = refused(masks.final, params=params)
     spare = spared(found, seen, params)
-    touched = np.zeros_like(masks.final) if refusal or spare else masks.final
+    holes = np.zeros_like(masks.final) if refusal or spare else masks.final
     with watch("fill"):
-        without_holes = filled(scan, flattened, touched, masks=masks, ghosts=seen.ghosts, params=params)
-        touched, without_holes = believed(without_holes, flattened, touched, seen=seen, params=params)
+        without_holes = filled(scan, flattened, holes, masks=masks, ghosts=seen.ghosts, params=params)
+        touched, without_holes = believed(without_holes, flattened, holes, seen=seen, params=params)
     with watch("smooth"):
         restored, sigma = without_holes.heights, without_holes.sigma
         if params.sigma:
@@ -63,7 +63,7 @@ def restore(
         figures = quality.assess(
             scan.heights, flattened, restored, mask=seen.mask, touched=touched, sigma=sigma,
             pixel_nm=scan.pixel_nm, retrace_raw=scan.retrace, label=found.label, abstained=found.abstained,
-            refusal=refusal, changed=seen.changed,
+            refusal=refusal, left_share=float((holes & ~touched).mean()), changed=seen.changed,
         )  # fmt: skip
     without_tip = None
     if tip is not None:

@@ -59,13 +59,15 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
     label: Label,
     abstained: bool,
     refusal: str,
+    left_share: float = 0.0,
     changed: NDArray[np.bool_] | None = None,
 ) -> Quality:
     """Judge one repair.
 
     ``raw``, ``flattened``, ``restored``: (rows, cols) nm. ``mask``: True = spoilt. ``touched``: True = filled.
     ``sigma``: nm, the filled pixels' standard deviation, 0 elsewhere. ``retrace_raw``: the other pass, as recorded.
-    ``changed``: (rows,), True for lines that another tip seems to have drawn, or None.
+    ``left_share``: of the frame, masked too doubtfully to be filled. ``changed``: (rows,), True for lines that another
+    tip seems to have drawn, or None.
     """
     ground = _ground(mask)
     shares = _Shares.of(ground)
@@ -91,7 +93,13 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
         worst_fill_nm=farthest,
         confidence=sure,
         verdict=_verdict(
-            label, abstained=abstained, refusal=refusal, touched_share=share, farthest_nm=farthest, changed=changed
+            label,
+            abstained=abstained,
+            refusal=refusal,
+            touched_share=share,
+            left_share=left_share,
+            farthest_nm=farthest,
+            changed=changed,
         ),
         pass_rms_before_nm=passes[0],
         pass_rms_after_nm=passes[1],
@@ -258,7 +266,7 @@ def _tip_changed(changed: NDArray[np.bool_] | None) -> str:
 
 
 def _verdict(
-    label: Label, *, abstained: bool, refusal: str, touched_share: float, farthest_nm: float,
+    label: Label, *, abstained: bool, refusal: str, touched_share: float, left_share: float, farthest_nm: float,
     changed: NDArray[np.bool_] | None,
 ) -> str:  # fmt: skip
     """Say it to a person in a sentence or two."""
@@ -269,8 +277,16 @@ def _verdict(
     if touched_share == 0 and label is Label.GOOD and not abstained:
         return f"A good scan: levelled only.{another_tip}"
     if touched_share == 0:
-        had = "was" if abstained else "had to be"
-        return f"Levelled; nothing {had} filled.{another_tip}{doubt}"
-    share = f"{touched_share:.1%}" if touched_share >= LEAST_TOLD else f"Less than {LEAST_TOLD:.1%}"
-    filled = f"{share} of the pixels were filled, none further than {farthest_nm:.3g} nm from data."
-    return f"Restored: {filled}{another_tip}{doubt or ADVICE[label]}"
+        had = "was" if abstained or left_share else "had to be"
+        return f"Levelled; nothing {had} filled.{_left(left_share)}{another_tip}{doubt}"
+    filled = f"{_told(touched_share)} of the pixels were filled, none further than {farthest_nm:.3g} nm from data."
+    return f"Restored: {filled}{_left(left_share)}{another_tip}{doubt or ADVICE[label]}"
+
+
+def _left(share: float) -> str:
+    """Say how much keeps its heights though it is masked."""
+    return f" {_told(share)} may be spoilt, but too doubtfully to be filled: it keeps its heights." if share else ""
+
+
+def _told(share: float) -> str:
+    return f"{share:.1%}" if share >= LEAST_TOLD else f"Less than {LEAST_TOLD:.1%}"

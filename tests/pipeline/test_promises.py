@@ -201,6 +201,7 @@ def test_a_particle_that_is_hardly_called_stays_as_it_was_measured():
     assert result.mask[40:60, 50:80].all()
     assert not result.touched.any()
     assert not result.sigma.any()
+    assert "too doubtfully to be filled" in result.quality.verdict
     np.testing.assert_array_equal(result.restored, result.flattened)
     assert published.touched[40:60, 50:80].all()
 

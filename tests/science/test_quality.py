@@ -167,6 +167,10 @@ def test_tilt_that_was_not_removed_is_reported_as_none():
         ({"label": Label.GOOD}, "A good scan: levelled only."),
         ({"label": Label.GOOD, "abstained": True}, "Levelled; nothing was filled. It is not sure"),
         ({"label": Label.NOT_TRACKING}, "nothing had to be filled"),
+        (
+            {"label": Label.NOT_TRACKING, "left_share": 0.12},
+            "nothing was filled. 12.0% may be spoilt, but too",
+        ),
         ({"label": Label.GOOD, "abstained": True}, "not sure"),
         ({"refusal": "70% of the scan is spoilt"}, "Not restored: 70%"),
     ],
