@@ -2,8 +2,8 @@
 
 classify → segment → despike → area filter → stripe or blob → growth → expansion → flatten → fill → smooth → quality
 (paper A, Figure 1 and Table 1) → tip, where that is asked for. A ``good`` scan, or one that may well be, is levelled
-and its masks are reported, but nothing is filled; a scan that is mostly artefact is levelled and reported with the
-reason.
+and its masks are reported, but nothing is filled, nor is a broad region that is hardly called and would lose much. A
+scan that is mostly artefact is levelled and reported with the reason.
 """
 
 from collections.abc import Callable, Sequence

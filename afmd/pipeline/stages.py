@@ -81,19 +81,20 @@ def filled(
 
 
 def believed(
-    found: Filled, flattened: NDArray[np.float32], touched: NDArray[np.bool_], *, seen: Segmentation, params: Params
+    found: Filled, flattened: NDArray[np.float32], holes: NDArray[np.bool_], *, seen: Segmentation, params: Params
 ) -> tuple[NDArray[np.bool_], Filled]:
-    """Return what stays filled, and the heights with the rest as it was measured; ``published`` believes everything.
+    """Return which of the filled ``holes`` stay filled, and the heights with the others as they were measured.
 
-    What is left as measured stays in the mask.
+    The first is bool (rows, cols), True = filled. A hole that is too doubtful (`mask.doubtful`) has its ``flattened``
+    heights, nm, and no sigma, and stays in the mask; ghosts are sure, and ``published`` believes everything.
     """
     if params.preset is Preset.PUBLISHED:
-        return touched, found
+        return holes, found
     sure = seen.probability if seen.ghosts is None else np.where(seen.ghosts, np.float32(1), seen.probability)
-    left = mask.doubtful(flattened, found.heights, touched, probability=sure, thr=params.thr)
+    left = mask.doubtful(flattened, found.heights, holes, probability=sure, thr=params.thr)
     if not left.any():
-        return touched, found
-    return touched & ~left, Filled(np.where(left, flattened, found.heights), np.where(left, np.float32(0), found.sigma))
+        return holes, found
+    return holes & ~left, Filled(np.where(left, flattened, found.heights), np.where(left, np.float32(0), found.sigma))
 
 
 def levelled(

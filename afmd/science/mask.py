@@ -206,21 +206,20 @@ def _nearest(seeds: Mask, labels: Labels) -> tuple[NDArray[np.float32], Labels]:
 
 
 def doubtful(heights: Heights, filled: Heights, touched: Mask, *, probability: NDArray[np.float32], thr: float) -> Mask:
-    """Return the filled regions that had better be left as they were measured, bool (rows, cols).
+    """Return bool (rows, cols), True in the filled regions that had better be left as they were measured.
 
     Those are broad and hardly more likely spoilt than sound, and filling takes much away from them: a particle, say,
     that was taken for its own tail. ``heights``: levelled; ``filled``: the same with all of ``touched`` filled, nm.
     ``probability``: that a pixel is spoilt, in [0, 1]; from ``thr`` on it entered the mask.
     """
-    labels = by_area(touched, low=1, high=touched.size)[1]
-    at, number = _labelled(labels)
-    if at.size == 0:
-        return np.zeros_like(touched)
+    result = np.zeros_like(touched)
+    if not touched.any():
+        return result
+    at, number = _labelled(_components(touched)[0])
     area = np.maximum(np.bincount(number), 1)
     unsure = np.bincount(number, probability.reshape(-1)[at]) < (thr + DOUBT) * area
     doubted = unsure & (area >= BROAD_LINES * _boxes(at, number, cols=touched.shape[1])[1])
     at, number = at[doubted[number]], number[doubted[number]]
-    result = np.zeros_like(touched)
     if at.size:
         low, high = np.percentile(heights, OUTERMOST)
         lost = np.bincount(number, (heights - filled).reshape(-1)[at], minlength=area.size) / area

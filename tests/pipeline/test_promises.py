@@ -19,16 +19,18 @@ class Told:
 
     backend = BACKEND
 
-    def __init__(self, label: Label, artifact: np.ndarray, *, sure: float = 0.9) -> None:
+    def __init__(
+        self, label: Label, artifact: np.ndarray, *, sure: float = 0.9, ghosts: np.ndarray | None = None
+    ) -> None:
         rest = (1 - sure) / 3
         self._found = Classification(label, {one: sure if one is label else rest for one in Label}, False, BACKEND)
-        self._artifact = artifact.astype(np.float32)
+        self._artifact, self._ghosts = artifact.astype(np.float32), ghosts
 
     def classify(self, scan: Scan) -> Classification:
         return self._found
 
     def segment(self, scan: Scan) -> ArtifactMap:
-        return ArtifactMap(self._artifact, None, BACKEND)
+        return ArtifactMap(self._artifact, None, BACKEND, ghosts=self._ghosts)
 
 
 def spoilt_scan(rows=96, cols=128, seed=0):
@@ -42,8 +44,8 @@ def spoilt_scan(rows=96, cols=128, seed=0):
     return truth, Scan.from_heights(heights, pixel_nm=PIXEL_NM), mask
 
 
-def run(scan, mask, *, label=Label.NOT_TRACKING, params=None, exclusions=(), sure=0.9):
-    told = Told(label, mask, sure=sure)
+def run(scan, mask, *, label=Label.NOT_TRACKING, params=None, exclusions=(), sure=0.9, ghosts=None):
+    told = Told(label, mask, sure=sure, ghosts=ghosts)
     ticks = iter(range(1000))
     return restore(
         scan,
@@ -204,6 +206,7 @@ def test_a_particle_that_is_hardly_called_stays_as_it_was_measured():
     assert "too doubtfully to be filled" in result.quality.verdict
     np.testing.assert_array_equal(result.restored, result.flattened)
     assert published.touched[40:60, 50:80].all()
+    assert run(scan, chance, ghosts=chance > 0).touched[40:60, 50:80].all()
 
 
 def test_an_unsure_class_is_abstained_from():

@@ -1,5 +1,9 @@
 """Batches follow from seed and step; changes keep picture and answer together."""
 
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -31,6 +35,20 @@ def test_crops_have_a_configured_shape(segmenter, training):
     shapes = {tuple(batches.segmenter_batch(training, segmenter, step).planes.shape[2:]) for step in range(8)}
 
     assert shapes == {(64, 64), (32, 128)}
+
+
+def test_planes_that_find_no_room_on_the_disk_are_the_same_and_not_kept(training, tmp_path, monkeypatch):
+    entry = replace(training[0], file=tmp_path / training[0].file.name)
+    shutil.copy(training[0].file, entry.file)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=batches.SPARE_BYTES - 1))
+
+    made = batches.prepared(entry)
+
+    assert list(tmp_path.iterdir()) == [entry.file]
+    np.testing.assert_array_equal(made, batches.prepared(training[0]))
+    monkeypatch.undo()
+    np.testing.assert_array_equal(made, batches.prepared(entry))
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_the_classifier_sees_every_class_equally_often(classifier, training):

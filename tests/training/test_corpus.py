@@ -1,6 +1,7 @@
 """The cache: whole files, found again, one folder for each recipe."""
 
 import numpy as np
+import pytest
 
 from afmd.training import corpus as rooms
 from afmd.training.config import EVALUATION_FROM, VALIDATION_FROM
@@ -32,6 +33,20 @@ def test_a_file_lost_is_made_again(corpus, training):
     gather(corpus, "training", 1, recipe="training")
 
     assert training[0].file.read_bytes() == before
+
+
+def test_a_file_that_could_not_be_written_leaves_nothing_and_keeps_what_was_there(tmp_path):
+    file = tmp_path / "kept.npy"
+    file.write_bytes(b"before")
+
+    def full(temporary):
+        temporary.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        rooms.replace(file, full)
+    assert [one.name for one in tmp_path.iterdir()] == ["kept.npy"]
+    assert file.read_bytes() == b"before"
 
 
 def test_the_parts_take_seeds_from_ranges_that_never_meet(training, validation):
