@@ -139,11 +139,24 @@ def test_a_tip_leaves_flat_ground_alone_and_shows_itself_on_a_needle():
 
 
 def test_lines_of_noise_scatter_about_nothing():
-    noise = heard(np.random.default_rng(2), (128, 192), 10.0)
+    for seed in range(12):
+        noise = heard(np.random.default_rng(seed), (128, 192), 10.0)
 
-    assert noise.trace.shape == noise.retrace.shape == (128, 192)
-    assert noise.white_nm < noise.spread_nm < 2 * noise.white_nm
-    assert np.abs(noise.trace.mean(axis=1)).max() < 0.5 * noise.spread_nm
+        assert noise.trace.shape == noise.retrace.shape == (128, 192)
+        assert 0.3 * noise.fast_nm < noise.spread_nm < 2 * noise.fast_nm
+        np.testing.assert_allclose(noise.trace.mean(axis=1), 0, atol=1e-9 * noise.fast_nm)
+
+
+def test_noise_stays_from_pixel_to_pixel_as_on_measured_scans_and_swells_from_line_to_line():
+    lines = [heard(np.random.default_rng(seed), (128, 192), 10.0).trace for seed in range(40)]
+    steps = [trace[:, 1:] - trace[:, :-1] for trace in lines]
+    kept = [np.mean(trace[:, 1:] * trace[:, :-1]) / trace.var() for trace in lines]
+    swell = [np.log(step.std(axis=1)).std() for step in steps]
+
+    assert np.median(kept) > 0.6
+    assert min(kept) < 0.5
+    assert np.percentile(swell, 90) > 0.12
+    assert min(swell) < 0.1
 
 
 def test_the_corpus_holds_its_scans_under_a_recipe_of_their_own(scans):

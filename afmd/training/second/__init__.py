@@ -8,5 +8,5 @@ from afmd.training.second.microscope import Recorded, scan
 
 __all__ = ["RECIPE", "Recorded", "scan"]
 
-RECIPE = 1
+RECIPE = 2
 """Changes with what is recorded: another recipe is another set of scans."""

@@ -105,7 +105,7 @@ class Instrument:
         if self.levels_lines:
             heights = heights - _lines(heights)
         span = np.ptp(heights) * rng.choice([1.05, 3, 10, 50])
-        step = min(span / STEPS, 0.5 * self.noise.white_nm)
+        step = min(span / STEPS, 0.5 * self.noise.fast_nm)
         centre = heights.mean() * rng.choice([0, 0, 1])
         return np.asarray(np.round((heights - centre) / step) * step + centre, np.float32)
 

@@ -1,4 +1,5 @@
-"""Noise along time: white, and slow with a power of the frequency, through every line there, back and both turns.
+"""Noise along time: fast, as far as the loop follows it, and slow with a power of the frequency, through every line
+there, back and both turns.
 
 Rule: noise is added to what the loop records; what is left of it in the mean of a line belongs to the background.
 """
@@ -6,28 +7,32 @@ Rule: noise is added to what the loop records; what is left of it in the mean of
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
+from scipy import fft, signal
 
 from afmd.training.second.samples.fields import between
 from afmd.training.second.samples.grid import Heights
 
 TURN_SHARE = 8
 """A turn takes a line's time divided by this."""
+ROUGHEST = 0.12
+"""Standard deviation of the fast noise at most, as a share of the relief."""
+WHITE = 0.1
+"""Share of scans whose fast noise is white; in the others the loop has rounded it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Noise:
     """Noise of both passes, as seen from left to right, nm.
 
-    ``trace``, ``retrace``: (rows, cols), with lines of mean near 0. ``trace_lines``, ``retrace_lines``: (rows, 1), the
-    slow noise's means. ``white_nm``: standard deviation of the white part. ``jitter_nm``: how far lines hop besides.
+    ``trace``, ``retrace``: (rows, cols), with lines of mean 0. ``trace_lines``, ``retrace_lines``: (rows, 1), their means
+    before. ``fast_nm``: standard deviation of the fast part. ``jitter_nm``: how far lines hop besides.
     """
 
     trace: Heights
     retrace: Heights
     trace_lines: Heights
     retrace_lines: Heights
-    white_nm: float
+    fast_nm: float
     jitter_nm: float
 
     @property
@@ -38,28 +43,45 @@ class Noise:
 
 def heard(rng: np.random.Generator, shape: tuple[int, int], relief_nm: float) -> Noise:
     """Draw the noise of a scan of so many rows and columns; a high relief is scanned with more of it."""
-    white = max(rng.uniform(0.02, 0.05), relief_nm * between(rng, 0.0008, 0.03))
-    white = min(white, 0.07 * relief_nm)
+    fast = max(rng.uniform(0.02, 0.05), relief_nm * between(rng, 0.0008, 0.05))
+    fast = min(fast, ROUGHEST * relief_nm)
     trace, retrace = _slow(rng, shape, exponent=rng.uniform(0.7, 1.6))
     spread = (trace - trace.mean(1, keepdims=True)).std()
-    scale = white * between(rng, 0.1, 1.0) / max(spread, 1e-12)
+    scale = fast * between(rng, 0.1, 1.0) / max(spread, 1e-12)
     trace, retrace = trace * scale, retrace * scale
-    jitter = white * rng.choice([0, 0, 0.5, 2])
+    jitter = fast * rng.choice([0, 0, 0.5, 2])
     limit = 0.35 * relief_nm / max(np.ptp(trace.mean(1)), 1e-9)
     if limit < 1 and rng.random() < 0.7:
         trace, retrace = trace * limit, retrace * limit
+    memory = 0.0 if rng.random() < WHITE else rng.uniform(0.6, 0.98)
+    loudness = fast * _loudness(rng, shape[0])
+    trace = trace + loudness * _fast(rng, shape, memory=memory)
+    retrace = retrace + loudness * _fast(rng, shape, memory=memory)[:, ::-1]
     trace_lines, retrace_lines = trace.mean(1, keepdims=True), retrace.mean(1, keepdims=True)
     return Noise(
-        trace - trace_lines + white * rng.standard_normal(shape),
-        retrace - retrace_lines + white * rng.standard_normal(shape),
-        trace_lines, retrace_lines, white_nm=white, jitter_nm=jitter,
-    )  # fmt: skip
+        trace - trace_lines, retrace - retrace_lines, trace_lines, retrace_lines, fast_nm=fast, jitter_nm=jitter
+    )
 
 
 def period(cols: int) -> tuple[int, int]:
     """Return how many pixels' time a turn takes and a whole line, there and back."""
     turn = cols // TURN_SHARE
     return turn, 2 * (cols + turn)
+
+
+def _fast(rng: np.random.Generator, shape: tuple[int, int], *, memory: float) -> Heights:
+    """Return noise of standard deviation 1, in the direction of motion; from pixel to pixel ``memory`` of it stays."""
+    white = rng.standard_normal(shape)
+    white[:, 0] /= np.sqrt(1 - memory * memory)
+    return np.asarray(signal.lfilter([np.sqrt(1 - memory * memory)], [1, -memory], white, axis=1))
+
+
+def _loudness(rng: np.random.Generator, rows: int) -> Heights:
+    """Return how loud the noise of each line is, (rows, 1), about 1: it swells and fades within some lines."""
+    memory = np.exp(-1 / between(rng, 0.5, 30.0))
+    steps = rng.normal(0, np.sqrt(1 - memory * memory), rows)
+    steps[0] /= np.sqrt(1 - memory * memory)
+    return np.exp(between(rng, 0.03, 0.3) * signal.lfilter([1], [1, -memory], steps))[:, None]
 
 
 def _slow(rng: np.random.Generator, shape: tuple[int, int], *, exponent: float) -> tuple[Heights, Heights]:
