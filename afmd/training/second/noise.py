@@ -24,8 +24,8 @@ WHITE = 0.1
 class Noise:
     """Noise of both passes, as seen from left to right, nm.
 
-    ``trace``, ``retrace``: (rows, cols), with lines of mean 0. ``trace_lines``, ``retrace_lines``: (rows, 1), their means
-    before. ``fast_nm``: standard deviation of the fast part. ``jitter_nm``: how far lines hop besides.
+    ``trace``, ``retrace``: (rows, cols), with lines of mean 0. ``trace_lines``, ``retrace_lines``: (rows, 1), their
+    means before. ``fast_nm``: standard deviation of the fast part. ``jitter_nm``: how far lines hop besides.
     """
 
     trace: Heights
