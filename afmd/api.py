@@ -36,16 +36,19 @@ def read(path: str | Path) -> Scan:
 
 def classify(scan: Scan, params: Params | None = None) -> Classification:
     """Return ``label``, ``probabilities``, ``abstained`` and the ``backend`` that spoke."""
+    from afmd.pipeline.blank import Cut
     from afmd.pipeline.stages import classified
 
-    return classified(scan, params=params or Params(), classifier=_backends().classifier)
+    return classified(Cut.of(scan).part, params=params or Params(), classifier=_backends().classifier)
 
 
 def segment(scan: Scan, params: Params | None = None) -> Segmentation:
     """Return ``probability``, ``raw_mask`` and ``mask``, each of the scan's shape, True = spoilt."""
+    from afmd.pipeline.blank import Cut
     from afmd.pipeline.stages import segmented
 
-    return segmented(scan, params=params or Params(), segmenter=_backends().segmenter)[0]
+    cut = Cut.of(scan)
+    return cut.masks(segmented(cut.part, params=params or Params(), segmenter=_backends().segmenter)[0])
 
 
 def restore(scan: Scan, params: Params | None = None, exclude: Exclude = None) -> Restoration:

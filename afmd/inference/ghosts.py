@@ -4,8 +4,9 @@ The echo of the whole frame tells by how much ghosts are displaced (see `afmd.in
 two witnesses. Where features stand on a ground, each finds itself again at the displacement, lower by one height, and
 its ghost finds nothing: about half of what stands there is found again, where a lattice finds all of it, and other
 surfaces little; what finds itself again is real, even where another's ghost lies on it. In a texture, the heights over
-the displaced ones have a cliff. A pixel is a ghost where it stands lower than the displaced surface by just that
-height. Of good simulated scans one in a thousand passes.
+the displaced ones have a cliff; straight walls have it too, wherever along them they are displaced to. A pixel is a
+ghost where it stands lower than the displaced surface by just that height. Of good simulated scans one in a thousand
+passes.
 """
 
 from typing import Final, NamedTuple
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from afmd.inference import planes
 from afmd.inference.traits import ECHO, surface, window_of
-from afmd.inference.traits.echo import Echo, echo, over, shared
+from afmd.inference.traits.echo import Echo, cliff_of, echo, over, shared
 
 FARTHEST: Final = 0.1
 """In parts of the longer side: apexes are neighbours."""
@@ -48,6 +49,12 @@ MOST_SHARE: Final = 0.33
 """Of the pixels, on the cliff: where most of the frame lies there, texture or a slope does."""
 DEPTHS: Final = (0.04, 0.5)
 """Of the cliff, in parts of the relief."""
+AS_STEEP: Final = 0.5
+"""From which share of its steepness on the same cliff elsewhere along straight walls is of those walls."""
+ONE_WAY: Final = 0.9
+"""Coherence of the slopes from which on a frame is all straight walls of one direction."""
+ELSEWHERE_PX: Final = 4.0
+"""How far along the walls elsewhere is at least."""
 ON_CLIFF: Final = 0.75
 """How far from the cliff's middle a ghost may lie, in widths of the cliff."""
 RIM: Final = np.ones((3, 3), np.uint8)
@@ -75,7 +82,9 @@ def ghosts_in(native: planes.Plane, traits: NDArray[np.float32]) -> Mask | None:
     on_cliff = _is_cliff(lead, *cliff)
     if over_twice <= LEAST_OVER_TWICE or away >= np.log(FARTHEST) or not (on_cliff or lead > FEATURES_LEAD):
         return None
-    seen = echo(surface(native, window_of(native.shape[1:])))
+    image = surface(native, window_of(native.shape[1:]))
+    seen = echo(image)
+    on_cliff = on_cliff and not _of_straight_walls(image, seen)
     whole = surface(native, (slice(None), slice(None)))
     found = _of_features(whole, seen) if lead > FEATURES_LEAD else None
     return found if found is not None or not on_cliff else _of_texture(whole, seen)
@@ -89,6 +98,22 @@ def _is_cliff(lead: float, steep: float, share: float, depth: float) -> bool:
         and share < np.log(MOST_SHARE)
         and DEPTHS[0] < depth < DEPTHS[1]
     )
+
+
+def _of_straight_walls(image: Image, seen: Echo) -> bool:
+    """Return whether the cliff is one of straight walls: it is there too as far across them elsewhere along them."""
+    down, across = np.gradient(image)
+    mixed, apart = 2 * float((down * across).mean()), float((down**2 - across**2).mean())
+    if np.hypot(mixed, apart) < ONE_WAY * float((down**2 + across**2).mean()):
+        return False
+    wall = np.arctan2(mixed, apart) / 2 + np.pi / 2
+    along, displaced = np.array([np.cos(wall), np.sin(wall)]), np.array([seen.down, seen.across])
+    shift = -2 * float(displaced @ along)
+    if abs(shift) < ELSEWHERE_PX:
+        shift = max(ELSEWHERE_PX, float(np.hypot(*displaced)))
+    there = (displaced + shift * along).round().astype(int)
+    cliff, _ = cliff_of(image, int(there[0]), int(there[1]))
+    return cliff.steep > AS_STEEP * seen.cliff.steep and abs(cliff.height - seen.cliff.height) < seen.cliff.wide
 
 
 def _of_features(whole: Image, seen: Echo) -> Mask | None:

@@ -3,18 +3,20 @@
 classify → segment → despike → area filter → stripe or blob → growth → expansion → flatten → fill → smooth → quality
 (paper A, Figure 1 and Table 1) → tip, where that is asked for. A ``good`` scan, or one that may well be, is levelled
 and its masks are reported, but nothing is filled, nor is a broad region that is hardly called and would lose much. A
-scan that is mostly artefact is levelled and reported with the reason.
+scan that is mostly artefact is levelled and reported with the reason. Lines that were never scanned take no part.
 """
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from afmd.domain.exclusions import Exclusion, union
 from afmd.domain.params import Params
 from afmd.domain.ports import Classifier, Segmenter
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
+from afmd.pipeline.blank import Cut
 from afmd.pipeline.deconvolution import TipPlan, last_stage
 from afmd.pipeline.stages import believed, classified, doubted, filled, ground_of, levelled, refused, segmented, spared
 from afmd.pipeline.stopwatch import Stopwatch
@@ -37,8 +39,21 @@ def restore(
     ``exclusions`` are kept out of every levelling fit and are not filled. ``clock`` gives seconds for the timings.
     Raises ``InvalidInput`` for an exclusion that does not fit, ``CannotLevel`` where too little ground is left.
     """
+    cut = Cut.of(scan)
+    excluded = union(exclusions, scan.heights.shape)[cut.lines]
     watch = Stopwatch(clock)
-    excluded = union(exclusions, scan.heights.shape)
+    part = _restored(
+        cut, excluded=excluded, params=params, classifier=classifier, segmenter=segmenter, watch=watch, tip=tip
+    )
+    return cut.restoration(part)
+
+
+def _restored(
+    cut: Cut, *, excluded: NDArray[np.bool_], params: Params, classifier: Classifier, segmenter: Segmenter,
+    watch: Stopwatch, tip: TipPlan | None,
+) -> Restoration:  # fmt: skip
+    """Return the restoration of what was scanned; ``excluded``: its own lines alone."""
+    scan = cut.part
     with watch("classify"):
         found = classified(scan, params=params, classifier=classifier)
     with watch("segment"):
@@ -48,7 +63,7 @@ def restore(
         ground = ground_of(masks.grown, excluded=excluded, feature=seen.feature, params=params)
         feature = None if seen.feature is None else seen.feature & ~(masks.grown | excluded | ground)
         flattened = levelled(scan, ground=ground, feature=feature, params=params)
-    refusal = refused(masks.final, params=params)
+    refusal = refused(scan, masks.final, params=params)
     spare = spared(found, seen, params)
     holes = np.zeros_like(masks.final) if refusal or spare else masks.final
     with watch("fill"):
@@ -63,7 +78,7 @@ def restore(
         figures = quality.assess(
             scan.heights, flattened, restored, mask=seen.mask, touched=touched, sigma=sigma,
             pixel_nm=scan.pixel_nm, retrace_raw=scan.retrace, label=found.label, abstained=found.abstained,
-            refusal=refusal, left_share=float((holes & ~touched).mean()), changed=seen.changed,
+            refusal=refusal, left_share=float((holes & ~touched).mean()), changed=cut.flags(seen.changed),
         )  # fmt: skip
     without_tip = None
     if tip is not None:

@@ -16,13 +16,20 @@ CONTRADICTED = 0.05
 """So much of a good scan is never masked; who is right, classifier or segmenter, nobody here can tell."""
 MAYBE_GOOD = 0.1
 """A scan that is good at least so probably is not filled: spoilt ones gained nothing by it, and good ones lost."""
+LEAST_SIDE = 32
+"""A frame with fewer lines or columns tells neither network nor rules what class it is of."""
 LEAST_GROUND = 0.05
 MOST_FEATURE = 1 / 3
 """Where features cover more, they are a level of the ground like a grating's lines, and levelling knows levels."""
 
 
 def classified(scan: Scan, *, params: Params, classifier: Classifier) -> Classification:
-    """Return the class; it abstains where the backend does or where no class reaches ``abstain``."""
+    """Return the class; it abstains where the backend does or where no class reaches ``abstain``.
+
+    A frame of fewer than ``LEAST_SIDE`` lines or columns, or of one height all over, may be anything.
+    """
+    if min(scan.heights.shape) < LEAST_SIDE or np.ptp(scan.heights) == 0:
+        return Classification(Label.GOOD, dict.fromkeys(Label, 1 / len(Label)), True, classifier.backend)
     found = classifier.classify(scan)
     unsure = max(found.probabilities.values()) < params.abstain
     return Classification(found.label, found.probabilities, found.abstained or unsure, found.backend)
@@ -131,8 +138,10 @@ def ground_of(
     return next((ground for ground in (bare, whole) if np.count_nonzero(ground) >= least), free)
 
 
-def refused(spoilt: NDArray[np.bool_], *, params: Params) -> str:
+def refused(scan: Scan, spoilt: NDArray[np.bool_], *, params: Params) -> str:
     """Return why a scan is not restored, or nothing where it may be."""
+    if np.ptp(scan.heights) == 0:
+        return "every pixel has the same height: nothing was scanned. Look at the channel, and scan again."
     share = float(spoilt.mean())
     if share <= params.refuse and share < 1:
         return ""

@@ -48,5 +48,16 @@ def test_a_lattice_has_no_ghosts():
     assert found_in(10 * lattice + np.random.default_rng(4).normal(0, 0.1, lattice.shape)) is None
 
 
+@pytest.mark.parametrize("seed", [10, 18, 30])
+def test_straight_walls_have_no_ghosts(seed):
+    rng = np.random.default_rng(seed)
+    period, col = rng.uniform(60, 100), np.arange(256) * np.ones((256, 1))
+    bars = np.where((col + rng.uniform(0, period)) % period < rng.uniform(0.3, 0.7) * period, 100.0, 0.0)
+    texture = ndimage.gaussian_filter(rng.standard_normal(bars.shape), 6)
+    walls = ndimage.gaussian_filter1d(bars, 2.1) + 0.6 * texture / texture.std()
+
+    assert found_in(walls + rng.normal(0, 0.2, walls.shape)) is None
+
+
 def test_a_stamp_has_no_ghosts():
     assert found_in(np.random.default_rng(5).standard_normal((20, 20))) is None

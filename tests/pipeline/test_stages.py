@@ -21,6 +21,7 @@ def rows(first, last):
 
 
 NONE = rows(0, 0)
+LINES = Scan.from_heights(rows(0, 7), pixel_nm=1)
 
 
 def test_ground_is_neither_spoilt_nor_excluded_nor_a_feature():
@@ -63,28 +64,46 @@ def test_a_little_ground_is_enough():
 
 @pytest.mark.parametrize(("spoilt", "refuse", "told"), [(10, 0.5, False), (11, 0.5, True), (19, 1.0, False)])
 def test_a_scan_is_refused_above_the_share_that_is_allowed(spoilt, refuse, told):
-    reason = refused(rows(0, spoilt), params=Params(refuse=refuse))
+    reason = refused(LINES, rows(0, spoilt), params=Params(refuse=refuse))
 
     assert bool(reason) is told
     assert not told or "55%" in reason
 
 
+def test_a_scan_of_one_height_is_refused_whatever_is_allowed():
+    assert "same height" in refused(Scan.from_heights(np.full(SHAPE, 7.0), pixel_nm=1), NONE, params=Params(refuse=1.0))
+
+
 def test_a_scan_without_one_good_pixel_is_refused_whatever_is_allowed():
-    assert refused(rows(0, 20), params=Params(refuse=1.0))
+    assert refused(LINES, rows(0, 20), params=Params(refuse=1.0))
+
+
+class Sure:
+    """Says that every scan is good, as surely as it was told, or abstains."""
+
+    backend = Backend("sure", "1")
+
+    def __init__(self, sure: float, *, abstains: bool = False) -> None:
+        rest = dict.fromkeys(Label, (1 - sure) / 3)
+        self.found = Classification(Label.GOOD, {**rest, Label.GOOD: sure}, abstains, self.backend)
+
+    def classify(self, _: Scan) -> Classification:
+        return self.found
 
 
 @pytest.mark.parametrize(("sure", "own", "told"), [(0.6, False, False), (0.49, False, True), (0.9, True, True)])
 def test_it_abstains_where_the_backend_does_or_is_unsure(sure, own, told):
-    class Unsure:
-        backend = Backend("unsure", "1")
+    scan = Scan.from_heights(np.arange(32 * 40).reshape(32, 40), pixel_nm=1)
 
-        def classify(self, scan):
-            rest = dict.fromkeys(Label, (1 - sure) / 3)
-            return Classification(Label.GOOD, {**rest, Label.GOOD: sure}, own, self.backend)
+    assert classified(scan, params=Params(abstain=0.5), classifier=Sure(sure, abstains=own)).abstained is told
 
-    scan = Scan.from_heights(np.zeros(SHAPE), pixel_nm=1)
 
-    assert classified(scan, params=Params(abstain=0.5), classifier=Unsure()).abstained is told
+@pytest.mark.parametrize("heights", [np.arange(31 * 300).reshape(31, 300), np.full((300, 300), 7.0)])
+def test_a_frame_that_tells_nothing_has_no_class(heights):
+    found = classified(Scan.from_heights(heights, pixel_nm=1), params=Params(), classifier=Sure(0.9))
+
+    assert found.abstained
+    assert set(found.probabilities.values()) == {0.25}
 
 
 def test_a_stage_entered_twice_adds_up_and_a_failing_one_is_timed():

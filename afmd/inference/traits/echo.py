@@ -88,7 +88,7 @@ def echo(image: Image) -> Echo:
     _around(rise, row, col, _BESIDE)[:] = 0
     down = row - rows
     away = float(np.hypot(down, col)) / max(image.shape)
-    cliff, way = _cliff(image, down, col)
+    cliff, way = cliff_of(image, down, col)
     return Echo(highest, highest - float(rise.max()), highest - twice, away, way * down, way * col, cliff)
 
 
@@ -96,6 +96,19 @@ def over(image: Image, down: int, across: int) -> Image:
     """Return by how much an image stands over itself displaced, where both are: (rows - |down|, cols - |across|)."""
     here, there = (image[shared(image.shape, sign * down, sign * across)] for sign in (1, -1))
     return np.asarray(here - there)
+
+
+def cliff_of(image: Image, down: int, across: int) -> tuple[Cliff, int]:
+    """Return the steeper cliff of the image over itself, displaced either way by so many pixels, and which way.
+
+    The way is 1 or -1.
+    """
+    some = image[:: max(1, len(image) // 64)]
+    second = np.diff(some, 2, axis=1)
+    sigma = planes.MAD_TO_SIGMA * float(np.median(np.abs(second - medians(second.reshape(-1))))) / np.sqrt(6) + 1e-9
+    low, high = np.percentile(some, (0.5, 99.5))
+    relief = float(high - low) + 1e-9
+    return max((_steepest(_sampled_over(image, way * down, way * across), sigma, relief), way) for way in (1, -1))
 
 
 def shared(shape: tuple[int, ...], down: int, across: int) -> tuple[slice, slice]:
@@ -154,16 +167,6 @@ def _around(plane: NDArray[np.float64], row: int, col: int, reach: int) -> NDArr
     """Return the view of a plane around a place; empty where that lies outside."""
     rows, cols = (slice(max(at - reach, 0), max(at + reach + 1, 0)) for at in (row, col))
     return plane[rows, cols]
-
-
-def _cliff(image: Image, down: int, across: int) -> tuple[Cliff, int]:
-    """Return the steeper cliff of the image over itself, displaced either way, and which way, 1 or -1."""
-    some = image[:: max(1, len(image) // 64)]
-    second = np.diff(some, 2, axis=1)
-    sigma = planes.MAD_TO_SIGMA * float(np.median(np.abs(second - medians(second.reshape(-1))))) / np.sqrt(6) + 1e-9
-    low, high = np.percentile(some, (0.5, 99.5))
-    relief = float(high - low) + 1e-9
-    return max((_steepest(_sampled_over(image, way * down, way * across), sigma, relief), way) for way in (1, -1))
 
 
 def _sampled_over(image: Image, down: int, across: int) -> Image:
