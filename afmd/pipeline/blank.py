@@ -42,8 +42,8 @@ class Cut:
             changed=self.flags(part.changed),
         )  # fmt: skip
 
-    def restoration(self, part: Restoration) -> Restoration:
-        """Return the restoration of the scan from that of its part.
+    def restoration(self, part: Restoration, *, excluded: Flags) -> Restoration:
+        """Return the restoration of the scan from that of its part; ``excluded``: what a user did, (rows, cols).
 
         Blank lines are in the mask and not filled; they hold the lowest height of the levelled part.
         """
@@ -58,7 +58,7 @@ class Cut:
             )  # fmt: skip
         return replace(
             part, raw_mask=self._laid(part.raw_mask, 1), mask=self._laid(part.mask, 1),
-            excluded=self._laid(part.excluded), flattened=self._laid(part.flattened, lowest),
+            excluded=excluded, flattened=self._laid(part.flattened, lowest),
             restored=self._laid(part.restored, lowest), touched=self._laid(part.touched),
             sigma=self._laid(part.sigma), deconvolved=undone,
             quality=replace(part.quality, verdict=f"{self._told()} {part.quality.verdict}"),

@@ -40,12 +40,18 @@ def restore(
     Raises ``InvalidInput`` for an exclusion that does not fit, ``CannotLevel`` where too little ground is left.
     """
     cut = Cut.of(scan)
-    excluded = union(exclusions, scan.heights.shape)[cut.lines]
+    excluded = union(exclusions, scan.heights.shape)
     watch = Stopwatch(clock)
     part = _restored(
-        cut, excluded=excluded, params=params, classifier=classifier, segmenter=segmenter, watch=watch, tip=tip
+        cut,
+        excluded=excluded[cut.lines],
+        params=params,
+        classifier=classifier,
+        segmenter=segmenter,
+        watch=watch,
+        tip=tip,
     )
-    return cut.restoration(part)
+    return cut.restoration(part, excluded=excluded)
 
 
 def _restored(

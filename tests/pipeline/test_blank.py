@@ -5,6 +5,7 @@ import pytest
 
 import afmd
 from afmd import Scan
+from afmd.pipeline.blank import Cut
 from afmd.twin import TRAINING, simulate
 
 SHAPE, BLANK = (128, 160), 50
@@ -70,5 +71,12 @@ def test_an_excluded_region_keeps_its_place(scanned):
 
     result = afmd.restore(stopped, exclude=region)
 
-    np.testing.assert_array_equal(result.excluded[BLANK:], region.painted(stopped.heights.shape)[BLANK:])
+    np.testing.assert_array_equal(result.excluded, region.painted(stopped.heights.shape))
     np.testing.assert_array_equal(result.restored, np.where(result.touched, result.restored, result.flattened))
+
+
+def test_lines_that_another_tip_drew_are_counted_from_the_top_of_the_frame(scanned):
+    stopped, _ = with_blank(scanned, above=True)
+    changed = np.arange(SHAPE[0]) > 100
+
+    np.testing.assert_array_equal(Cut.of(stopped).flags(changed), np.arange(len(stopped.heights)) > 100 + BLANK)
