@@ -35,7 +35,10 @@ def read(path: str | Path) -> Scan:
 
 
 def classify(scan: Scan, params: Params | None = None) -> Classification:
-    """Return ``label``, ``probabilities``, ``abstained`` and the ``backend`` that spoke."""
+    """Return ``label``, ``probabilities``, ``abstained`` and the ``backend`` that spoke.
+
+    Lines that were never scanned are left out. A frame that is too small for a class abstains, all alike probable.
+    """
     from afmd.pipeline.blank import Cut
     from afmd.pipeline.stages import classified
 
@@ -43,7 +46,10 @@ def classify(scan: Scan, params: Params | None = None) -> Classification:
 
 
 def segment(scan: Scan, params: Params | None = None) -> Segmentation:
-    """Return ``probability``, ``raw_mask`` and ``mask``, each of the scan's shape, True = spoilt."""
+    """Return ``probability``, ``raw_mask`` and ``mask``, each of the scan's shape, True = spoilt.
+
+    Lines that were never scanned are spoilt for sure.
+    """
     from afmd.pipeline.blank import Cut
     from afmd.pipeline.stages import segmented
 

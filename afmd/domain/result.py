@@ -107,6 +107,7 @@ class Restoration:
     elsewhere. ``refusal``: why the scan was not restored (mostly artefact), or empty.
     ``timings_ms``: milliseconds by stage, in order. ``params``: the parameters in force.
     ``deconvolved``: the restored surface without the tip's shape, or None where that was not asked for.
+    Lines that were never scanned are in both masks, not ``touched``, and hold the lowest of the ``flattened`` heights.
     """
 
     label: Label

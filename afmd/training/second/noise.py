@@ -1,5 +1,4 @@
-"""Noise along time: fast, as far as the loop follows it, and slow with a power of the frequency, through every line
-there, back and both turns.
+"""Noise along time, on the way there, back and in both turns: fast, as the loop leaves it, and slow.
 
 Rule: noise is added to what the loop records; what is left of it in the mean of a line belongs to the background.
 """
