@@ -29,13 +29,17 @@ class _ArrayKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ArrayKind.V
     ARRAY_KIND_RAW: _ArrayKind.ValueType  # 1
     """Heights as the file holds them, float32, nm."""
     ARRAY_KIND_FLATTENED: _ArrayKind.ValueType  # 2
-    """Levelled heights with nothing filled, float32, nm."""
+    """Levelled heights with nothing filled, float32, nm. Lines at the frame's ends that were never scanned, because the
+    capture was stopped, hold the lowest of the others' heights, here and in RESTORED.
+    """
     ARRAY_KIND_RESTORED: _ArrayKind.ValueType  # 3
     """Levelled and filled heights, float32, nm; equal to FLATTENED where TOUCHED is false, to the last bit."""
     ARRAY_KIND_RAW_MASK: _ArrayKind.ValueType  # 4
-    """Pixels that the segmenter calls spoilt, bool."""
+    """Pixels that the segmenter calls spoilt, bool, and lines that were never scanned."""
     ARRAY_KIND_FINAL_MASK: _ArrayKind.ValueType  # 5
-    """Pixels that the repair treats as spoilt, bool: the raw mask after despiking, area filter and growth."""
+    """Pixels that the repair treats as spoilt, bool: the raw mask after despiking, area filter and growth. Lines
+    that were never scanned are in it.
+    """
     ARRAY_KIND_TOUCHED: _ArrayKind.ValueType  # 6
     """Pixels whose height was filled, bool."""
     ARRAY_KIND_UNCERTAINTY: _ArrayKind.ValueType  # 7
@@ -59,13 +63,17 @@ ARRAY_KIND_UNSPECIFIED: ArrayKind.ValueType  # 0
 ARRAY_KIND_RAW: ArrayKind.ValueType  # 1
 """Heights as the file holds them, float32, nm."""
 ARRAY_KIND_FLATTENED: ArrayKind.ValueType  # 2
-"""Levelled heights with nothing filled, float32, nm."""
+"""Levelled heights with nothing filled, float32, nm. Lines at the frame's ends that were never scanned, because the
+capture was stopped, hold the lowest of the others' heights, here and in RESTORED.
+"""
 ARRAY_KIND_RESTORED: ArrayKind.ValueType  # 3
 """Levelled and filled heights, float32, nm; equal to FLATTENED where TOUCHED is false, to the last bit."""
 ARRAY_KIND_RAW_MASK: ArrayKind.ValueType  # 4
-"""Pixels that the segmenter calls spoilt, bool."""
+"""Pixels that the segmenter calls spoilt, bool, and lines that were never scanned."""
 ARRAY_KIND_FINAL_MASK: ArrayKind.ValueType  # 5
-"""Pixels that the repair treats as spoilt, bool: the raw mask after despiking, area filter and growth."""
+"""Pixels that the repair treats as spoilt, bool: the raw mask after despiking, area filter and growth. Lines
+that were never scanned are in it.
+"""
 ARRAY_KIND_TOUCHED: ArrayKind.ValueType  # 6
 """Pixels whose height was filled, bool."""
 ARRAY_KIND_UNCERTAINTY: ArrayKind.ValueType  # 7
