@@ -14,6 +14,7 @@ from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
 from afmd.domain.scan import Scan
 from afmd.errors import ModelError
 from afmd.inference import planes, traits
+from afmd.inference.fronts import fronts
 from afmd.inference.manifest import FETCH, NEVER, Model, Role, load_manifest
 from afmd.inference.perception import Perception, Seen, shared_perception
 from afmd.inference.sessions import shared_session
@@ -22,7 +23,7 @@ from afmd.inference.tipchange import TipChange
 NATURES: Final = ("line", "tail", "field", "tip")
 """How faults lie in a frame: on few pixels or lines, behind features, over the field, where the tip widens."""
 OUTPUTS: Final = (*NATURES, "feature")
-LINE, FIELD, TIP = (NATURES.index(nature) for nature in ("line", "field", "tip"))
+LINE, TAIL, FIELD, TIP = range(len(NATURES))
 FEATURE: Final = len(NATURES)
 _REST: Final = [nature for nature in range(FEATURE) if nature != FIELD]
 GHOST: Final = np.float32(0.9)
@@ -135,7 +136,9 @@ class NetworkSegmenter:
             cuts, floor = np.array(self._model.cuts, np.float32), np.float32(-NEVER)
         else:
             cuts, floor = self._belief.heard(seen)
-        rest = surest([seen.logits[nature] for nature in _REST], cuts[_REST])
+        tails = np.asarray(seen.logits[TAIL])
+        tails = np.where(fronts(scan.heights, tails > cuts[TAIL]), np.float32(-NEVER), tails)
+        rest = surest([tails if nature == TAIL else seen.logits[nature] for nature in _REST], cuts[_REST])
         field = seen.logits[FIELD] - cuts[FIELD]
         if np.count_nonzero(field > 0) < SHOWN * field.size:
             np.maximum(field, floor, out=field)
