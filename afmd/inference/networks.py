@@ -14,7 +14,7 @@ from afmd.domain.findings import ArtifactMap, Backend, Classification, Label
 from afmd.domain.scan import Scan
 from afmd.errors import ModelError
 from afmd.inference import planes, traits
-from afmd.inference.fronts import fronts
+from afmd.inference.bodies import bodies_in
 from afmd.inference.manifest import FETCH, NEVER, Model, Role, load_manifest
 from afmd.inference.perception import Perception, Seen, shared_perception
 from afmd.inference.sessions import shared_session
@@ -137,13 +137,14 @@ class NetworkSegmenter:
         else:
             cuts, floor = self._belief.heard(seen)
         tails = np.asarray(seen.logits[TAIL])
-        tails = np.where(fronts(scan.heights, tails > cuts[TAIL]), np.float32(-NEVER), tails)
+        bodies = bodies_in(scan.heights, tails > cuts[TAIL])
+        tails = np.where(bodies.sound, np.float32(-NEVER), tails)
         rest = surest([tails if nature == TAIL else seen.logits[nature] for nature in _REST], cuts[_REST])
         field = seen.logits[FIELD] - cuts[FIELD]
         if np.count_nonzero(field > 0) < SHOWN * field.size:
             np.maximum(field, floor, out=field)
         artifact = self._chance(np.maximum(rest, field), 0)
-        reported = (field > 0) & (rest <= 0)
+        reported = (field > 0) & (rest <= 0) | bodies.ringing & (seen.logits[LINE] <= cuts[LINE])
         if seen.changed is not None:
             drawn = (np.maximum(seen.logits[LINE], seen.logits[TIP]) > CHANGED_CUT) & seen.changed[:, None]
             reported |= drawn

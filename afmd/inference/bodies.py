@@ -1,13 +1,14 @@
-"""What a called tail cannot be: the front that rises before it, and the top. Rule: a tail begins with a fall.
+"""Bodies in what is called as tails. Rule: a tail begins with a fall, and what rings stands where it stood.
 
-Parachuting and smear leave heights that are too high behind whatever fell away under the tip. A network that looks at
-neighbours calls the whole body with its tail, and filling would take the body away. Which way tails run, the frame
-shows: called runs that rise and fall again do so steeply on one side and slowly on the other. Ringing swings either way
-alike, and a run that only falls tells nothing.
+Parachuting and smear leave heights that are too high behind whatever fell away under the tip, and ringing swings behind
+every edge. A network that looks at neighbours calls the whole body with it, and filling would take the body away. Which
+way tails run, the frame shows: called runs that rise and fall again do so steeply on one side and slowly on the other.
+Then what rises before the first fall, and the top, is no tail. Ringing swings either way alike: a body may be spoilt by
+it, and is better left. A run that only falls tells nothing.
 """
 
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,10 @@ FALLEN: Final = 0.1
 """Share of its span by which a run must have fallen from its highest, and risen again from its lowest."""
 MOST_CALLED: Final = 0.5
 """Where more of the frame is called, what is left of it is no ground."""
-TURNS: Final = 8
+HALF: Final = 0.5
+"""Share of its span by which a run without a way rises and falls just once where it is one body, and how high in it the
+body begins."""
+TURNS: Final = 9
 """Most falls and rises of a run; what comes after stays called."""
 
 Flags = NDArray[np.bool_]
@@ -62,6 +66,12 @@ class Runs:
         """Return each run's highest less its lowest, nm, (runs,)."""
         return self.highest(self.heights) + self.highest(-self.heights)
 
+    def flags(self, values: Flags, shape: tuple[int, int]) -> Flags:
+        """Return values (n,) where the pixels lie in the frame, (rows, cols), and False elsewhere."""
+        flags = np.zeros(shape, bool)
+        flags.reshape(-1)[self.at] = values
+        return flags
+
     def steps(self) -> Floats:
         """Return each height less the one before it in its run, nm, (n,); 0 for the first."""
         steps = np.diff(self.heights, prepend=self.heights[0])
@@ -69,25 +79,37 @@ class Runs:
         return steps
 
 
-def fronts(heights: planes.Plane, called: Flags) -> Flags:
-    """Return True where pixels called as tails cannot be of one, (rows, cols): nothing has fallen yet before them.
+class Bodies(NamedTuple):
+    """What of the pixels called as tails is a body, bool (rows, cols) each.
 
-    ``heights``: nm, (rows, cols), as measured. ``called``: True = called as a tail. All False where the frame does not
-    tell which way tails run, or where most of it is called.
+    ``sound``: True where nothing has fallen yet, so that there can be no tail. ``ringing``: True in bodies of a frame
+    that does not tell which way tails run: called perhaps rightly, and better left as measured.
     """
+
+    sound: Flags
+    ringing: Flags
+
+
+def bodies_in(heights: planes.Plane, called: Flags) -> Bodies:
+    """Return the bodies in what is called as tails; none where nothing is called, or most of the frame.
+
+    ``heights``: nm, (rows, cols), as measured. ``called``: True = called as a tail, (rows, cols).
+    """
+    none = np.zeros_like(called)
     if not 0 < np.count_nonzero(called) <= MOST_CALLED * called.size:
-        return np.zeros_like(called)
+        return Bodies(none, none)
     level = planes.less_plane(heights)
     tall_nm = TALL_NOISES * planes.robust_scale(np.diff(level, axis=1)) / np.sqrt(2)
     wide = _widened(called)
-    way = _way(Runs.of(level, wide), tall_nm)
+    runs = Runs.of(level, wide)
+    both = _both_ways(runs, tall_nm)
+    way = _way(runs, both)
     if way == 0:
-        return np.zeros_like(called)
+        return Bodies(none, runs.flags(_tops(runs) & both[runs.number], called.shape) & called)
     along = slice(None, None, way)
     runs = Runs.of(level[:, along], wide[:, along])
-    found = np.zeros(called.size, bool)
-    found[runs.at] = _before_falls(runs) & (runs.span() > tall_nm)[runs.number]
-    return found.reshape(called.shape)[:, along] & called
+    before = (_turns(runs, FALLEN) % 2 == 0) & (runs.span() > tall_nm)[runs.number]
+    return Bodies(runs.flags(before, called.shape)[:, along] & called, none)
 
 
 def _widened(called: Flags) -> Flags:
@@ -98,34 +120,45 @@ def _widened(called: Flags) -> Flags:
     return wide
 
 
-def _way(runs: Runs, tall_nm: float) -> int:
-    """Return 1 where tails run to the right, -1 where to the left, 0 where the frame does not tell."""
+def _both_ways(runs: Runs, tall_nm: float) -> Flags:
+    """Return True for runs, (runs,), that are tall, and rise and fall again by much of that."""
     span, least = runs.span(), BOTH_WAYS * runs.span()
     rises = runs.highest(runs.heights + _highest_so_far(-runs.heights, runs.number))
     falls = runs.highest(_highest_so_far(runs.heights, runs.number) - runs.heights)
-    both = (span > tall_nm) & (rises > least) & (falls > least)
+    return np.asarray((span > tall_nm) & (rises > least) & (falls > least))
+
+
+def _way(runs: Runs, both: Flags) -> int:
+    """Return 1 where tails run to the right, -1 where to the left, 0 where the runs of ``both`` ways do not tell."""
     cubes = runs.steps()[both[runs.number]] ** 3
     size = float(np.abs(cubes).sum())
     skewness = float(cubes.sum()) / size if size > 0 else 0.0
     return int(np.sign(skewness)) if abs(skewness) >= ONE_WAY else 0
 
 
-def _before_falls(runs: Runs) -> Flags:
-    """Return True for pixels (n,) before their run's first fall, and from where it has risen again to the next fall."""
-    before = np.zeros(runs.at.shape, bool)
-    turned = FALLEN * runs.span()
+def _tops(runs: Runs) -> Flags:
+    """Return True for the upper half, (n,), of runs that rise and fall by half their span just once."""
+    once = runs.highest(_turns(runs, HALF)) <= 1
+    above = runs.heights + runs.highest(-runs.heights)[runs.number]
+    return np.asarray(once[runs.number] & (above > HALF * runs.span()[runs.number]))
+
+
+def _turns(runs: Runs, share: float) -> Floats:
+    """Return how often the heights of a run turned up to each pixel, (n,), down first, by ``share`` of its span.
+
+    At most ``TURNS`` times.
+    """
+    turns = np.zeros(runs.at.shape)
+    least = share * runs.span()
     rest = np.arange(runs.at.size)
     for turn in range(TURNS):
-        rising, number = turn % 2 == 0, runs.number[rest]
-        values = runs.heights[rest] * (1 if rising else -1)
-        back = _highest_so_far(values, number) - values > turned[number]
-        since = _highest_so_far(back.astype(np.float64), number) > 0
-        if rising:
-            before[rest[~since]] = True
-        rest = rest[since]
+        number, values = runs.number[rest], runs.heights[rest] * (-1) ** turn
+        back = _highest_so_far(values, number) - values > least[number]
+        rest = rest[_highest_so_far(back.astype(np.float64), number) > 0]
         if rest.size == 0:
             break
-    return before
+        turns[rest] = turn + 1
+    return turns
 
 
 def _highest_so_far(values: Floats, number: Indices) -> Floats:
