@@ -47,6 +47,27 @@ def test_a_grating_along_the_fast_axis_is_not_taken_for_line_offsets(degrees, pe
     assert scenes.rms_error(rest, truth) < 2.5
 
 
+def fine_grating(pitch_px: float, degrees: float) -> np.ndarray:
+    """Lines and gaps of one width, nearly across the scan lines, 100 nm high; walls of two pixels."""
+    row, col = np.indices(SIDE)
+    across = col * np.cos(np.radians(degrees)) + row * np.sin(np.radians(degrees))
+    return ndimage.gaussian_filter(100.0 * (across % pitch_px < pitch_px / 2), 1)
+
+
+@pytest.mark.parametrize("pitch_px", [12, 24])
+@pytest.mark.parametrize("degrees", [0, 0.3, 0.6, 1.5, 3])
+def test_lines_that_lie_half_on_either_level_of_a_fine_grating_stay_level(pitch_px, degrees):
+    rng = np.random.default_rng(3)
+    truth = fine_grating(pitch_px, degrees)
+    heights = truth + scenes.scanner(rng, SIDE, relief=100, offsets=0.015, walk=0.0) + rng.normal(0, 0.8, SIDE)
+
+    rest = joint(heights).heights
+
+    lines = (rest - truth).mean(axis=1)
+    assert np.ptp(lines) < 6
+    assert scenes.rms_error(rest, truth) < 5
+
+
 @pytest.mark.parametrize("seed", [3_500_054, 3_500_094])
 def test_a_lattice_of_which_some_squares_are_taken_for_features_keeps_its_levels(seed):
     recipe = twin.Recipe(surfaces=(("square_grating", 1.0),), shapes=((128, 128),)).all_good()

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import scenes
+from scipy import ndimage
 
 from afmd import twin
 from afmd.domain.params import Params
@@ -131,6 +132,19 @@ def test_an_aligned_sine_grating_is_no_ripple(degrees, height):
     i, j = np.indices(SIDE)
     rng = np.random.default_rng(1)
     truth = height * np.sin(2 * np.pi * 0.03 * (i if degrees == 90 else j)) + rng.normal(0, 0.02 * height, SIDE)
+
+    assert found(truth) is None
+
+
+@pytest.mark.parametrize("degrees", [0, 0.3, 0.6, 1.0])
+def test_a_grating_with_walls_and_spikes_is_no_ripple(degrees):
+    """Taken off as a wave with a gain, it would be gone: spikes are as high as any crest."""
+    i, j = np.indices(SIDE)
+    rng = np.random.default_rng(3)
+    across = j * np.cos(np.radians(degrees)) + i * np.sin(np.radians(degrees))
+    truth = ndimage.gaussian_filter(50.0 * (across % 24 < 12), 1) + rng.normal(0, 0.4, SIDE)
+    for row, col in rng.integers(1, min(SIDE) - 4, (25, 2)):
+        truth[row : row + 2, col : col + 3] += rng.uniform(25, 150)
 
     assert found(truth) is None
 

@@ -26,14 +26,25 @@ LOWEST = 0.05
 """Share of a line that is ground even where features stand close."""
 CLIMBS = 4.0
 """How many times higher a surface must be on plateaus than laid flat for the raw heights to have a say."""
+OF_WALLS = 3
+"""Fewest levels that the plain guess leaves where it has taken walls for some."""
 IN_DOUBT = 0.2
 """Where both leave the same several levels and nearly the same disorder, the plateau guess is taken."""
 
 
 def best_guess(frame: Thinned, plateau: Scanner) -> tuple[Scanner, Substrate]:
-    """Return the guess that leaves the tidier surface, ``plateau`` or the plain one, and that surface's levels."""
+    """Return the guess that leaves the tidier surface, ``plateau`` or the plain one, and that surface's levels.
+
+    The plain one may have lines' means for medians: where every line lies half on one level and half on another, its
+    median is the height of a wall, and goes from one wall to another down the frame.
+    """
     plain = plain_guess(frame, powers(frame.across, len(plateau.shape)))
     left_by_plateau, left_by_plain = leftover(frame, plateau), leftover(frame, plain)
+    if len(left_by_plain.substrate.levels) >= OF_WALLS:
+        on_means = plain._replace(offsets=plain.offsets + _means(plain.off(frame), frame.votes))
+        left_by_means = leftover(frame, on_means)
+        if _lies_lower(left_by_means, left_by_plain):
+            plain, left_by_plain = on_means, left_by_means
     climbs = left_by_plateau.span_nm > CLIMBS * left_by_plain.span_nm
     if tidier(left_by_plateau, left_by_plain) and not (climbs and leans_otherwise(frame, plateau.off(frame))):
         return plateau, left_by_plateau.substrate
@@ -82,6 +93,11 @@ def _known_medians(heights: Floats, trusted: NDArray[np.bool_] | None) -> Double
     return np.nan_to_num(line_median(heights, trusted))
 
 
+def _means(rest: Floats, votes: Floats) -> Doubles:
+    """Return the mean of each line, nm, 0 where nothing votes."""
+    return np.asarray((votes * rest).sum(axis=1) / np.maximum(votes.sum(axis=1, dtype=np.float64), TINY))
+
+
 class Leftover(NamedTuple):
     """The surface that a guess leaves.
 
@@ -109,9 +125,13 @@ class Leftover(NamedTuple):
 
 def tidier(one: Leftover, other: Leftover) -> bool:
     """True where ``one``, left by the plateau guess, is to be preferred to ``other``, left by the plain one."""
-    lower = one.span_nm < NARROWER * other.span_nm and one.slope_nm <= other.slope_nm
     alike = len(one.substrate.levels) == len(other.substrate.levels) > 1
-    return lower or one.disorder <= other.disorder + (IN_DOUBT if alike else 0.0)
+    return _lies_lower(one, other) or one.disorder <= other.disorder + (IN_DOUBT if alike else 0.0)
+
+
+def _lies_lower(one: Leftover, other: Leftover) -> bool:
+    """True where ``one`` spans less and is no steeper."""
+    return one.span_nm < NARROWER * other.span_nm and one.slope_nm <= other.slope_nm
 
 
 def leftover(frame: Thinned, guess: Scanner) -> Leftover:

@@ -6,7 +6,8 @@ gain, or, where they are too few, the texture of the ground, which swings as all
 
 Rule: a wave is the scanner's where every feature swings in step with it, or where every part of the frame shows the
 same low wave, aligned to the axis and of one frequency alone, or where the texture swings with a low wave. Any other
-is the sample's, and every one on a lattice: that adds up to waves along the axes, and its crests beat with the lines.
+is the sample's, and every one on a lattice: that adds up to waves along the axes, and its crests beat with the lines;
+or with overtones along the lines, which a grating's walls have. (Down the frame they may come of the fit of the lines.)
 """
 
 from dataclasses import replace
@@ -19,7 +20,7 @@ from afmd.science.flatten.lattice import is_a_lattice
 from afmd.science.flatten.refine import Fit
 from afmd.science.flatten.scanner import twisted
 from afmd.science.flatten.thinned import Thinned
-from afmd.science.flatten.waves import ORDER, PROFILE_PX, Wave, places_of, strongest
+from afmd.science.flatten.waves import ORDER, PROFILE_PX, Wave, has_overtones, places_of, strongest
 from afmd.science.robust import TINY, line_quantile, mad_sigma, narrow_sigma, shorth, tukey
 
 Floats = NDArray[np.float32]
@@ -66,9 +67,11 @@ def ground_wave(fit: Fit, frame: Thinned, shape: tuple[int, ...]) -> Wave | None
     """Return the wave that the ground's profile is mostly made of, or None. ``shape``: of the whole scan."""
     relief = _relief(fit.scanner.off(frame))
     for axis in (1, 0):
-        found = strongest(places_of(frame, shape, axis), _profile(fit, frame, axis), axis=axis, length=shape[axis])
+        at, profile, length = places_of(frame, shape, axis), _profile(fit, frame, axis), shape[axis]
+        found = strongest(at, profile, axis=axis, length=length)
         if found is not None and found.amplitude < MOST_RELIEF * relief:
-            return found
+            lines = axis == 1 and has_overtones(found, at, profile, length=length)
+            return None if lines else found
     return None
 
 

@@ -25,6 +25,13 @@ STANDS_OUT = 0.5
 """Least share of the profile's variance that a wave must explain."""
 
 
+OVERTONES, HIGHEST = 6, 0.4
+"""Up to which multiple of a wave's frequency its overtones are looked for, and to how many waves a pixel."""
+ANGULAR, PLAIN = 0.1, 5.0
+"""Least height of the overtones together, over the wave's, and over what the rest of the profile would leave of them:
+lines with walls have .25 and 6 to 40 spreads, true ripples on DNA no more than 4 spreads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wave:
     """``axis``: 0 where the wave runs down the frame, 1 where along the lines. ``frequency``: per pixel.
@@ -86,6 +93,25 @@ def strongest(at: Doubles, profile: Doubles, *, axis: int, length: int) -> Wave 
     explains = 1 - left / max(float(bare @ bare), TINY**2)
     within = FEWEST_WAVES <= frequency * length <= most
     return Wave(axis, frequency, sine, cosine, explains) if within and explains > STANDS_OUT else None
+
+
+def has_overtones(wave: Wave, at: Doubles, profile: Doubles, *, length: int) -> bool:
+    """True where multiples of a wave's frequency stand in the profile, (n,) nm, with it.
+
+    The lines of a grating have walls, and so overtones; what a standing wave adds is a sine. ``at``: places, px.
+    """
+    at, profile = _binned(at, profile)
+    multiples = np.arange(1, OVERTONES + 1)
+    angle = 2 * np.pi * wave.frequency * np.outer(at, multiples[multiples * wave.frequency < HIGHEST])
+    count = angle.shape[1]
+    design = np.column_stack([np.sin(angle), np.cos(angle), bend_of(at, length)])
+    if count < 2 or len(at) <= design.shape[1]:
+        return False
+    found = np.linalg.lstsq(design, profile, rcond=None)[0]
+    heights = np.hypot(found[:count], found[count : 2 * count])
+    spread = float((profile - design @ found).std() * np.sqrt(2 / len(at)))
+    together = float(np.sqrt(np.square(heights[1:]).sum()))
+    return bool(together > ANGULAR * heights[0] and together > PLAIN * spread * np.sqrt(count - 1))
 
 
 def places_of(frame: Thinned, shape: tuple[int, ...], axis: int) -> Doubles:
