@@ -18,7 +18,18 @@ from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
 from afmd.pipeline.blank import Cut
 from afmd.pipeline.deconvolution import TipPlan, last_stage
-from afmd.pipeline.stages import believed, classified, doubted, filled, ground_of, levelled, refused, segmented, spared
+from afmd.pipeline.stages import (
+    believed,
+    classified,
+    doubted,
+    filled,
+    ground_of,
+    holes_in,
+    levelled,
+    refused,
+    segmented,
+    spared,
+)
 from afmd.pipeline.stopwatch import Stopwatch
 from afmd.science import quality, smooth
 
@@ -71,7 +82,7 @@ def _restored(
         flattened = levelled(scan, ground=ground, feature=feature, params=params)
     refusal = refused(scan, masks.final, params=params)
     spare = spared(found, seen, params)
-    holes = np.zeros_like(masks.final) if refusal or spare else masks.final
+    holes = np.zeros_like(masks.final) if refusal else holes_in(masks.final, found, seen=seen, params=params)
     with watch("fill"):
         without_holes = filled(scan, flattened, holes, masks=masks, ghosts=seen.ghosts, params=params)
         touched, without_holes = believed(without_holes, flattened, holes, seen=seen, params=params)
@@ -80,11 +91,12 @@ def _restored(
         if params.sigma:
             restored = smooth.inside(restored, touched, sigma=params.sigma)
             sigma = np.hypot(sigma, restored - without_holes.heights)
+    doubtful = masks.final if touched.any() else holes
     with watch("quality"):
         figures = quality.assess(
             scan.heights, flattened, restored, mask=seen.mask, touched=touched, sigma=sigma,
             pixel_nm=scan.pixel_nm, retrace_raw=scan.retrace, label=found.label, abstained=found.abstained,
-            refusal=refusal, left_share=float((holes & ~touched).mean()), changed=cut.flags(seen.changed),
+            refusal=refusal, left_share=float((doubtful & ~touched).mean()), changed=cut.flags(seen.changed),
         )  # fmt: skip
     without_tip = None
     if tip is not None:

@@ -15,7 +15,9 @@ FEATURE_THR = 0.5
 CONTRADICTED = 0.05
 """So much of a good scan is never masked; who is right, classifier or segmenter, nobody here can tell."""
 MAYBE_GOOD = 0.1
-"""A scan that is good at least so probably is not filled: spoilt ones gained nothing by it, and good ones lost."""
+"""Of a scan that is good at least so probably only sure regions are filled: less sure ones had good scans lose."""
+SURE = 0.95
+"""Mean probability of being spoilt from which on a region is filled even there."""
 LEAST_SIDE = 32
 """A frame with fewer lines or columns tells neither network nor rules what class it is of."""
 LEAST_GROUND = 0.05
@@ -45,8 +47,22 @@ def doubted(found: Classification, seen: Segmentation) -> Classification:
 
 
 def spared(found: Classification, seen: Segmentation, params: Params) -> bool:
-    """True where nothing is filled: the scan is good, or, unless the preset is ``published``, may well be."""
+    """True where not all that is spoilt is filled: the scan is good, or, unless the preset is ``published``, may be."""
     return found.label is Label.GOOD or (params.preset is not Preset.PUBLISHED and _maybe_good(found, seen))
+
+
+def holes_in(
+    spoilt: NDArray[np.bool_], found: Classification, *, seen: Segmentation, params: Params
+) -> NDArray[np.bool_]:
+    """Return what is filled of the ``spoilt`` pixels, bool (rows, cols).
+
+    Nothing of a good scan; of one that may well be good what is as sure as ``SURE``; else all.
+    """
+    if found.label is Label.GOOD:
+        return np.zeros_like(spoilt)
+    if spared(found, seen, params):
+        return mask.regions_as_sure(spoilt, probability=seen.probability, least=SURE)
+    return spoilt
 
 
 def _maybe_good(found: Classification, seen: Segmentation) -> bool:

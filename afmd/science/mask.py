@@ -227,6 +227,17 @@ def doubtful(heights: Heights, filled: Heights, touched: Mask, *, probability: N
     return result
 
 
+def regions_as_sure(mask: Mask, *, probability: NDArray[np.float32], least: float) -> Mask:
+    """Return the connected regions of a mask that are spoilt with a probability of ``least`` and more in the mean."""
+    at, number = _labelled(_components(mask)[0])
+    area = np.maximum(np.bincount(number), 1)
+    result = np.zeros_like(mask)
+    if at.size:
+        sure = np.bincount(number, probability.reshape(-1)[at]) >= least * area
+        result.reshape(-1)[at[sure[number]]] = True
+    return result
+
+
 def stripe_part(mask: Mask, *, ar: float) -> Mask:
     """Return the part of a mask that is stripes, along rows or along columns."""
     across, down = stripes(by_area(mask, low=1, high=mask.size)[1], ar=ar)

@@ -1,12 +1,24 @@
 """The stages that decide something, one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from afmd.domain.findings import ArtifactMap, Backend, Classification, Label, Segmentation
 from afmd.domain.params import Params
 from afmd.domain.scan import Scan
-from afmd.pipeline.stages import LEAST_GROUND, classified, doubted, filled, ground_of, refused, segmented, spared
+from afmd.pipeline.stages import (
+    LEAST_GROUND,
+    classified,
+    doubted,
+    filled,
+    ground_of,
+    holes_in,
+    refused,
+    segmented,
+    spared,
+)
 from afmd.pipeline.stopwatch import Stopwatch
 from afmd.science import inpaint
 from afmd.science.mask import Masks
@@ -135,7 +147,7 @@ def test_a_good_scan_of_which_much_is_masked_is_not_sure(label, last, unsure):
 
 
 @pytest.mark.parametrize(
-    ("label", "good", "preset", "nothing_filled"),
+    ("label", "good", "preset", "is_spared"),
     [
         ("good", 0.9, "best", True),
         ("good", 0.9, "published", True),
@@ -144,14 +156,29 @@ def test_a_good_scan_of_which_much_is_masked_is_not_sure(label, last, unsure):
         ("not_tracking", 0.05, "best", False),
     ],
 )
-def test_what_is_good_or_may_well_be_is_not_filled_and_the_paper_asks_the_class_alone(
-    label, good, preset, nothing_filled
-):
+def test_what_is_good_or_may_well_be_is_spared_and_the_paper_asks_the_class_alone(label, good, preset, is_spared):
     chances = {Label.GOOD: good, Label.NOT_TRACKING: 1 - good}
     found = Classification(Label(label), chances, False, Backend("rules", "1"))
 
-    assert spared(found, masked(rows(0, 1)), Params(preset)) is nothing_filled
+    assert spared(found, masked(rows(0, 1)), Params(preset)) is is_spared
     assert doubted(found, masked(rows(0, 1))).abstained is (label != "good" and good > 0.1)
+
+
+@pytest.mark.parametrize(
+    ("label", "good", "preset", "filled_rows"),
+    [
+        ("good", 0.6, "best", NONE),
+        ("not_tracking", 0.3, "best", rows(4, 6)),
+        ("not_tracking", 0.3, "published", rows(0, 2) | rows(4, 6)),
+        ("not_tracking", 0.05, "best", rows(0, 2) | rows(4, 6)),
+    ],
+)
+def test_of_a_scan_that_may_be_good_what_is_sure_is_filled_alone(label, good, preset, filled_rows):
+    found = Classification(Label(label), {Label.GOOD: good, Label.NOT_TRACKING: 1 - good}, False, Backend("rules", "1"))
+    spoilt = rows(0, 2) | rows(4, 6)
+    seen = replace(masked(spoilt), probability=np.where(rows(4, 6), np.float32(0.99), np.float32(0.8)))
+
+    np.testing.assert_array_equal(holes_in(spoilt, found, seen=seen, params=Params(preset)), filled_rows)
 
 
 def test_where_a_second_apex_is_sure_the_scan_cannot_well_be_good():
