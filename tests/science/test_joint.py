@@ -68,6 +68,24 @@ def test_lines_that_lie_half_on_either_level_of_a_fine_grating_stay_level(pitch_
     assert scenes.rms_error(rest, truth) < 5
 
 
+@pytest.mark.parametrize("seed", [2, 5, 7, 8, 11])
+def test_jumps_on_terraces_are_told_from_steps(seed):
+    """Lines on either side show the same edges: whatever moved all of them at once was the scanner."""
+    rng = np.random.default_rng(seed)
+    row, col = np.indices(SIDE)
+    angle = rng.uniform(0.2, 1.3)
+    across = (col * np.cos(angle) + row * np.sin(angle)) / SIDE[0]
+    truth = ndimage.gaussian_filter(30.0 * np.floor(6 * across + 0.3 * np.sin(row / 20)), 1)
+    heights = truth + scenes.scanner(rng, SIDE, relief=240, offsets=0.015, walk=0.0) + rng.normal(0, 2, SIDE)
+    jumps = np.array([60, 130, 190])
+    for line in jumps:
+        heights[line:] += rng.uniform(-1, 1) * 240
+
+    lines = (joint(heights).heights - truth).mean(axis=1)
+
+    assert np.abs(lines[jumps + 2] - lines[jumps - 3]).max() < 10
+
+
 @pytest.mark.parametrize("seed", [3_500_054, 3_500_094])
 def test_a_lattice_of_which_some_squares_are_taken_for_features_keeps_its_levels(seed):
     recipe = twin.Recipe(surfaces=(("square_grating", 1.0),), shapes=((128, 128),)).all_good()

@@ -41,6 +41,10 @@ ANCHOR = 0.1
 """Share of a usual line's plateau pixels below which a line rather keeps the step known so far."""
 DOUBTED = 6.0
 """A step beyond this many times the usual one may be wrong altogether."""
+UNEVEN, TOGETHER, TOGETHER_SIGMAS, ENOUGH = 10.0, 0.85, 5.0, 0.5
+"""How uneven lines must be, in spreads of the steps; which share of their pixels must have moved as one, within so many
+spreads, and which share of a line must vote, for a step to be a slip of the scanner without doubt: nothing of the
+sample ends all along such lines."""
 WEAK = 30.0
 """How many times its spread a line's densest height may be wrong by."""
 
@@ -144,8 +148,12 @@ def _offset_change(rest: Floats, flat: Floats, frame: Thinned, offsets: Doubles)
     system = LineSystem(len(rest), reach=max(LAGS))
     for lag in LAGS:
         if lag < len(rest):
-            told = _anchored(mean_of(*steps_down(rest, flat, lag)))
-            system.difference(lag, frame.rows, _doubted(told, told.value + offsets[lag:] - offsets[:-lag]))
+            steps, weight = steps_down(rest, flat, lag)
+            told = _anchored(mean_of(steps, weight))
+            doubted = _doubted(told, told.value + offsets[lag:] - offsets[:-lag])
+            slips = _slips(rest, frame.votes, lag, np.flatnonzero(doubted.precision < told.precision / 2))
+            doubted.precision[slips] = told.precision[slips]
+            system.difference(lag, frame.rows, doubted)
     dense = shorth(rest[:, ::2], frame.votes[:, ::2]).astype(np.float64)
     spread = max(mad_sigma(dense), SURE_NM)
     system.absolute(Statements(dense, np.full(len(dense), (WEAK * spread) ** -2), np.zeros((len(dense), BLOCKS))))
@@ -159,6 +167,17 @@ def _anchored(told: Statements) -> Statements:
     return Statements(
         told.value * kept, told.precision + ANCHOR * float(told.precision.mean()), told.discord * kept[:, None]
     )
+
+
+def _slips(rest: Floats, votes: Floats, lag: int, upper: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return which lines of ``upper`` slipped against those ``lag`` below: both uneven, most pixels moved as one."""
+    if upper.size == 0:
+        return upper
+    sigma, lower = sigma_down(rest, votes, lag), upper + lag
+    uneven = np.minimum(rest[upper].std(axis=1), rest[lower].std(axis=1)) > UNEVEN * sigma
+    both = votes[upper] * votes[lower]
+    near, whole = both * (np.abs(rest[lower] - rest[upper]) < TOGETHER_SIGMAS * sigma), both.sum(axis=1)
+    return np.asarray(upper[uneven & (near.sum(axis=1) > TOGETHER * whole) & (whole > ENOUGH * both.shape[1])])
 
 
 def _doubted(told: Statements, step: Doubles) -> Statements:
