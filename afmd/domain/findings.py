@@ -44,9 +44,9 @@ class ArtifactMap:
 
     ``artifact``: float32 (rows, cols) in [0, 1], the probability that the pixel is spoilt (paper A's P(i, j)).
     ``feature``: the same for standing out of the substrate, or None where the backend cannot tell.
-    ``reported``: bool (rows, cols), True where nothing but a wave over the field spoils the pixel, or another tip drew
-    it, or None. It is reported as spoilt; but its neighbours are spoilt alike, so that it is left to levelling and
-    never filled.
+    ``reported``: bool (rows, cols), True where nothing but a wave over the field spoils the pixel, another tip drew it,
+    or it lies on a body that rings, or None. It is reported as spoilt; but its neighbours are spoilt alike, or filling
+    would take the body away, so that it is left to levelling and never filled.
     ``ghosts``: bool (rows, cols), True where a second apex of the tip touched something else, or None: the surface lies
     lower than it was measured, and the measured height tells no more of it.
     ``changed``: bool (rows,), True for lines that another tip than the rest's seems to have drawn, or None.

@@ -39,7 +39,7 @@ Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Runs:
+class _Runs:
     """The pixels of runs along the lines, run after run.
 
     ``at``: flat indices in the frame, (n,). ``number``: of the run, (n,), ascending. ``first``: where each run begins
@@ -101,18 +101,19 @@ def bodies_in(heights: planes.Plane, called: Flags) -> Bodies:
     level = planes.less_plane(heights)
     tall_nm = TALL_NOISES * planes.robust_scale(np.diff(level, axis=1)) / np.sqrt(2)
     wide = _widened(called)
-    runs = Runs.of(level, wide)
+    runs = _Runs.of(level, wide)
     both = _both_ways(runs, tall_nm)
     way = _way(runs, both)
     if way == 0:
         return Bodies(none, runs.flags(_tops(runs) & both[runs.number], called.shape) & called)
     along = slice(None, None, way)
-    runs = Runs.of(level[:, along], wide[:, along])
+    runs = runs if way > 0 else _Runs.of(level[:, along], wide[:, along])
     before = (_turns(runs, FALLEN) % 2 == 0) & (runs.span() > tall_nm)[runs.number]
     return Bodies(runs.flags(before, called.shape)[:, along] & called, none)
 
 
 def _widened(called: Flags) -> Flags:
+    """Return ``called``, (rows, cols), with ``BESIDE_PX`` pixels of the line on either side."""
     wide = called.copy()
     for away in range(1, BESIDE_PX + 1):
         wide[:, away:] |= called[:, :-away]
@@ -120,15 +121,16 @@ def _widened(called: Flags) -> Flags:
     return wide
 
 
-def _both_ways(runs: Runs, tall_nm: float) -> Flags:
+def _both_ways(runs: _Runs, tall_nm: float) -> Flags:
     """Return True for runs, (runs,), that are tall, and rise and fall again by much of that."""
-    span, least = runs.span(), BOTH_WAYS * runs.span()
+    span = runs.span()
+    least = BOTH_WAYS * span
     rises = runs.highest(runs.heights + _highest_so_far(-runs.heights, runs.number))
     falls = runs.highest(_highest_so_far(runs.heights, runs.number) - runs.heights)
     return np.asarray((span > tall_nm) & (rises > least) & (falls > least))
 
 
-def _way(runs: Runs, both: Flags) -> int:
+def _way(runs: _Runs, both: Flags) -> int:
     """Return 1 where tails run to the right, -1 where to the left, 0 where the runs of ``both`` ways do not tell."""
     cubes = runs.steps()[both[runs.number]] ** 3
     size = float(np.abs(cubes).sum())
@@ -136,14 +138,14 @@ def _way(runs: Runs, both: Flags) -> int:
     return int(np.sign(skewness)) if abs(skewness) >= ONE_WAY else 0
 
 
-def _tops(runs: Runs) -> Flags:
+def _tops(runs: _Runs) -> Flags:
     """Return True for the upper half, (n,), of runs that rise and fall by half their span just once."""
     once = runs.highest(_turns(runs, HALF)) <= 1
     above = runs.heights + runs.highest(-runs.heights)[runs.number]
     return np.asarray(once[runs.number] & (above > HALF * runs.span()[runs.number]))
 
 
-def _turns(runs: Runs, share: float) -> Floats:
+def _turns(runs: _Runs, share: float) -> Floats:
     """Return how often the heights of a run turned up to each pixel, (n,), down first, by ``share`` of its span.
 
     At most ``TURNS`` times.

@@ -144,7 +144,7 @@ class NetworkSegmenter:
         if np.count_nonzero(field > 0) < SHOWN * field.size:
             np.maximum(field, floor, out=field)
         artifact = self._chance(np.maximum(rest, field), 0)
-        reported = (field > 0) & (rest <= 0) | bodies.ringing & (seen.logits[LINE] <= cuts[LINE])
+        reported = ((field > 0) & (rest <= 0)) | (bodies.ringing & (seen.logits[LINE] <= cuts[LINE]))
         if seen.changed is not None:
             drawn = (np.maximum(seen.logits[LINE], seen.logits[TIP]) > CHANGED_CUT) & seen.changed[:, None]
             reported |= drawn

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from afmd.science.flatten.thinned import Floats
-from afmd.science.flatten.waves import PROFILE_PX, Wave, bend_of, strongest
+from afmd.science.flatten.waves import PROFILE_PX, Wave, bend_of, multiples_of, strongest
 
 Doubles = NDArray[np.float64]
 
@@ -24,8 +24,6 @@ true ripples on 18 frames of DNA had at most 4 there, gratings 70 and more. So m
 EXPLAINS, FEWEST_WAVES, LEAST, SHARP_HERE = 0.65, 3.0, 0.1, 8.0
 """Share of the offsets that a wave with the lattice's period explains, and its waves in the frame, from which on it is
 the lattice's; the same bounds as above for a line that lies just where the wave has its own."""
-HARMONICS, HIGHEST = 6, 0.4
-"""How many multiples of the wave's frequency go with it, and to how many waves a pixel."""
 
 
 def is_a_lattice(flat: Floats, wave: Wave) -> bool:
@@ -51,10 +49,8 @@ def without_lattices_wave(offsets: Doubles, flat: Floats, *, at: NDArray[np.intp
         return offsets
     if not _repeats_with(flat, wave, length):
         return offsets
-    multiples = np.arange(1, HARMONICS + 1)
-    angle = 2 * np.pi * np.outer(places, multiples[multiples * wave.frequency < HIGHEST] * wave.frequency)
     bend = bend_of(places, length)
-    design = np.column_stack([bend, np.sin(angle), np.cos(angle)])
+    design = np.column_stack([bend, multiples_of(wave, places)])
     found = np.linalg.lstsq(design, offsets, rcond=None)[0]
     found[: bend.shape[1]] = 0
     return np.asarray(offsets - design @ found)

@@ -148,8 +148,7 @@ def _offset_change(rest: Floats, flat: Floats, frame: Thinned, offsets: Doubles)
     system = LineSystem(len(rest), reach=max(LAGS))
     for lag in LAGS:
         if lag < len(rest):
-            steps, weight = steps_down(rest, flat, lag)
-            told = _anchored(mean_of(steps, weight))
+            told = _anchored(mean_of(*steps_down(rest, flat, lag)))
             doubted = _doubted(told, told.value + offsets[lag:] - offsets[:-lag])
             slips = _slips(rest, frame.votes, lag, np.flatnonzero(doubted.precision < told.precision / 2))
             doubted.precision[slips] = told.precision[slips]
@@ -170,7 +169,10 @@ def _anchored(told: Statements) -> Statements:
 
 
 def _slips(rest: Floats, votes: Floats, lag: int, upper: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return which lines of ``upper`` slipped against those ``lag`` below: both uneven, most pixels moved as one."""
+    """Return which lines of ``upper`` slipped against those ``lag`` below: both uneven, most pixels moved as one.
+
+    ``rest``: nm, (lines, columns); ``upper``: numbers of lines.
+    """
     if upper.size == 0:
         return upper
     sigma, lower = sigma_down(rest, votes, lag), upper + lag

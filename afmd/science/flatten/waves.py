@@ -23,10 +23,8 @@ ORDER = 3
 """Powers of the smooth bend that a profile may have besides its wave."""
 STANDS_OUT = 0.5
 """Least share of the profile's variance that a wave must explain."""
-
-
 OVERTONES, HIGHEST = 6, 0.4
-"""Up to which multiple of a wave's frequency its overtones are looked for, and to how many waves a pixel."""
+"""Up to which multiple of a wave's frequency its overtones go with it, and to how many waves a pixel."""
 ANGULAR, PLAIN = 0.1, 5.0
 """Least height of the overtones together, over the wave's, and over what the rest of the profile would leave of them:
 lines with walls have .25 and 6 to 40 spreads, true ripples on DNA no more than 4 spreads."""
@@ -101,10 +99,9 @@ def has_overtones(wave: Wave, at: Doubles, profile: Doubles, *, length: int) -> 
     The lines of a grating have walls, and so overtones; what a standing wave adds is a sine. ``at``: places, px.
     """
     at, profile = _binned(at, profile)
-    multiples = np.arange(1, OVERTONES + 1)
-    angle = 2 * np.pi * wave.frequency * np.outer(at, multiples[multiples * wave.frequency < HIGHEST])
-    count = angle.shape[1]
-    design = np.column_stack([np.sin(angle), np.cos(angle), bend_of(at, length)])
+    waves = multiples_of(wave, at)
+    count = waves.shape[1] // 2
+    design = np.column_stack([waves, bend_of(at, length)])
     if count < 2 or len(at) <= design.shape[1]:
         return False
     found = np.linalg.lstsq(design, profile, rcond=None)[0]
@@ -112,6 +109,13 @@ def has_overtones(wave: Wave, at: Doubles, profile: Doubles, *, length: int) -> 
     spread = float((profile - design @ found).std() * np.sqrt(2 / len(at)))
     together = float(np.sqrt(np.square(heights[1:]).sum()))
     return bool(together > ANGULAR * heights[0] and together > PLAIN * spread * np.sqrt(count - 1))
+
+
+def multiples_of(wave: Wave, at: Doubles) -> Doubles:
+    """Return sines, then cosines, of a wave's frequency and its multiples at these places (n,) px, (n, 2 · count)."""
+    multiples = np.arange(1, OVERTONES + 1)
+    angle = 2 * np.pi * np.outer(at, multiples[multiples * wave.frequency < HIGHEST] * wave.frequency)
+    return np.column_stack([np.sin(angle), np.cos(angle)])
 
 
 def places_of(frame: Thinned, shape: tuple[int, ...], axis: int) -> Doubles:
