@@ -26,6 +26,7 @@ from afmd.pipeline.stages import (
     ground_of,
     holes_in,
     levelled,
+    overruled,
     refused,
     segmented,
     spared,
@@ -75,11 +76,12 @@ def _restored(
         found = classified(scan, params=params, classifier=classifier)
     with watch("segment"):
         seen, masks = segmented(scan, params=params, segmenter=segmenter)
-        found = doubted(found, seen)
+        found = doubted(overruled(found, masks.final, seen=seen, params=params), seen)
     with watch("flatten"):
         ground = ground_of(masks.grown, excluded=excluded, feature=seen.feature, params=params)
         feature = None if seen.feature is None else seen.feature & ~(masks.grown | excluded | ground)
-        flattened = levelled(scan, ground=ground, feature=feature, params=params)
+        spoilt = masks.grown & ~(excluded | ground)
+        flattened = levelled(scan, ground=ground, feature=feature, spoilt=spoilt, params=params)
     refusal = refused(scan, masks.final, params=params)
     spare = spared(found, seen, params)
     holes = np.zeros_like(masks.final) if refusal else holes_in(masks.final, found, seen=seen, params=params)

@@ -238,6 +238,13 @@ def regions_as_sure(mask: Mask, *, probability: NDArray[np.float32], least: floa
     return result
 
 
+def count_of_spots(mask: Mask, *, high: int) -> int:
+    """Return how many connected regions have at most ``high`` pixels."""
+    _, number = _labelled(_components(mask)[0])
+    area = np.bincount(number)
+    return int(np.count_nonzero((area > 0) & (area <= high)))
+
+
 def stripe_part(mask: Mask, *, ar: float) -> Mask:
     """Return the part of a mask that is stripes, along rows or along columns."""
     across, down = stripes(by_area(mask, low=1, high=mask.size)[1], ar=ar)

@@ -15,6 +15,7 @@ from afmd.pipeline.stages import (
     filled,
     ground_of,
     holes_in,
+    overruled,
     refused,
     segmented,
     spared,
@@ -179,6 +180,35 @@ def test_of_a_scan_that_may_be_good_what_is_sure_is_filled_alone(label, good, pr
     seen = replace(masked(spoilt), probability=np.where(rows(4, 6), np.float32(0.99), np.float32(0.8)))
 
     np.testing.assert_array_equal(holes_in(spoilt, found, seen=seen, params=Params(preset)), filled_rows)
+
+
+def spots(count: int) -> np.ndarray:
+    drawn = np.zeros(SHAPE, dtype=bool)
+    drawn[2 * (np.arange(count) // 10) + 1, 3 * (np.arange(count) % 10) + 1] = True
+    return drawn
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "chance", "preset", "told"),
+    [
+        (spots(12), 0.99, "best", Label.IMAGING_ARTIFACT),
+        (spots(12), 0.99, "published", Label.GOOD),
+        (spots(12), 0.8, "best", Label.GOOD),
+        (spots(9), 0.99, "best", Label.GOOD),
+        (rows(4, 6), 0.99, "best", Label.NOT_TRACKING),
+        (rows(4, 6) & (np.arange(SHAPE[1]) < 20), 0.99, "best", Label.GOOD),
+    ],
+)
+def test_many_sure_spots_or_a_surely_lost_line_are_not_a_good_scan(spoilt, chance, preset, told):
+    chances = dict.fromkeys(Label, 0.1) | {Label.GOOD: 0.7}
+    found = Classification(Label.GOOD, chances, False, Backend("rules", "1"))
+    seen = replace(masked(spoilt), probability=np.full(SHAPE, np.float32(chance)))
+
+    after = overruled(found, spoilt, seen=seen, params=Params(preset))
+
+    assert after.label is told
+    assert after is found or max(after.probabilities, key=lambda one: after.probabilities[one]) is told
+    assert sum(after.probabilities.values()) == pytest.approx(1)
 
 
 def test_where_a_second_apex_is_sure_the_scan_cannot_well_be_good():

@@ -101,6 +101,35 @@ def test_a_lattice_of_which_some_squares_are_taken_for_features_keeps_its_levels
     assert scenes.rms_error(beside, one.imaged) < 0.03 * relief
 
 
+def test_a_bar_whose_ground_the_masks_take_for_a_feature_stays_where_it_is():
+    rng = np.random.default_rng(4)
+    bars = np.zeros(SIDE, dtype=bool)
+    bars[70:82, 12:236] = bars[150:190, 100:180] = True
+    truth = ndimage.gaussian_filter(120.0 * bars, 1)
+    heights = truth + scenes.scanner(rng, SIDE, relief=120, offsets=0.01, walk=0.0) + rng.normal(0, 1, SIDE)
+    feature = bars.copy()
+    feature[68:84] = ~bars[68:84]
+    spoilt = bars & ~feature & (rng.random(SIDE) < 0.4)
+
+    masked = joint(heights, ground=~(feature | spoilt)).heights
+    levelled = joint(heights, ground=~(feature | spoilt), feature=feature, spoilt=spoilt).heights
+
+    assert scenes.rms_error(masked, truth) > 20
+    assert scenes.rms_error(levelled, truth) < 2
+
+
+def test_a_dome_that_the_mask_knows_does_not_bend_the_ground():
+    rng = np.random.default_rng(5)
+    row, col = np.indices(SIDE)
+    truth = 300 * np.sqrt(np.clip(1 - ((row - 128) ** 2 + (col - 128) ** 2) / 70**2, 0, 1))
+    heights = truth + scenes.scanner(rng, SIDE, relief=300, offsets=0.01, walk=0.01) + rng.normal(0, 1, SIDE)
+    dome = truth > 0
+
+    levelled = joint(heights, ground=~dome, feature=dome).heights
+
+    assert scenes.rms_error(levelled, truth) < 3
+
+
 @pytest.mark.parametrize("lines", [20, 23, 26])
 def test_bars_as_thin_as_an_edge_leave_the_offsets_as_they_are(lines):
     offsets = 10.0 * (np.arange(lines) // 3 % 2) + np.random.default_rng(0).normal(0, 0.01, lines)

@@ -138,15 +138,28 @@ def leftover(frame: Thinned, guess: Scanner) -> Leftover:
     """Look at the surface that a guess leaves."""
     flat = guess.off(frame)
     substrate = find_substrate(flat, frame.votes, noise=least_width(flat, frame))
-    every = max(1, flat.size // MOST_PIXELS) | 1
-    values = flat.ravel()[::every][frame.votes.ravel()[::every] > 0]
+    values = _some_of(flat, frame.votes)
     low, high = span_of(values)
     span, count = max(high - low, TINY), len(substrate.levels)
     own = substrate.levels.astype(np.float32)[substrate.nearest(values)]
     share = float(np.mean(np.abs(values - own) < 2.5 * substrate.sigma))
     chance = min(0.95, 5 * count * substrate.sigma / span) if count > 1 else 0.0
-    slope = (sigma_down(flat, frame.votes, LAG_PX) + sigma_across(flat, frame.votes, LAG_PX)) / 2
-    return Leftover(substrate, max(0.0, (share - chance) / (1 - chance)), span, max(slope, TINY))
+    return Leftover(substrate, max(0.0, (share - chance) / (1 - chance)), span, _slope(flat, frame.votes))
+
+
+def extent(flat: Floats, votes: Floats) -> tuple[float, float]:
+    """Return what ``flat`` spans and its usual slope, nm, as ``Leftover`` has them."""
+    low, high = span_of(_some_of(flat, votes))
+    return max(high - low, TINY), _slope(flat, votes)
+
+
+def _slope(flat: Floats, votes: Floats) -> float:
+    return max((sigma_down(flat, votes, LAG_PX) + sigma_across(flat, votes, LAG_PX)) / 2, TINY)
+
+
+def _some_of(flat: Floats, votes: Floats) -> Floats:
+    every = max(1, flat.size // MOST_PIXELS) | 1
+    return np.asarray(flat.ravel()[::every][votes.ravel()[::every] > 0])
 
 
 def least_width(flat: Floats, frame: Thinned) -> float:

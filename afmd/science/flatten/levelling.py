@@ -23,6 +23,7 @@ def level(
     pixel_nm: float | tuple[float, float],
     ground: ArrayLike | None = None,
     feature: ArrayLike | None = None,
+    spoilt: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     params: Params | None = None,
 ) -> Levelled:
@@ -30,17 +31,17 @@ def level(
 
     ``heights``: (rows, cols) nm, finite, row 0 = top, rows along the fast axis; left as it is.
     ``ground``: bool (rows, cols), True = trusted substrate; None trusts every pixel. ``mask_aware`` off ignores it.
-    ``feature``: bool (rows, cols), True = stands out of its substrate: ``joint`` trusts it beside ``ground`` where it
-    proves to be a level of the ground, as a grating's bars are; nothing else looks at it.
+    ``feature``, ``spoilt``: bool (rows, cols), True = stands out of its substrate, may be spoilt: ``joint`` trusts them
+    beside ``ground`` where the surface is the likelier for it, as a grating's bars are ground, and sound heights are
+    that were called spoilt; nothing else looks at them.
     ``weights``: (rows, cols) ≥ 0, how much each pixel counts beside the others; None counts all alike.
     The result's heights are new and lie around 0 where the ground is.
     Raises ``InvalidInput``; ``CannotLevel`` when too little is trusted.
     """
     chosen = params or Params()
     aware = chosen.mask_aware and ground is not None
-    scene = _scene(
-        heights, pixel_nm, ground=ground if aware else None, feature=feature if aware else None, weights=weights
-    )
+    masks = (ground, feature, spoilt) if aware else (None, None, None)
+    scene = _scene(heights, pixel_nm, masks, weights=weights)
     found = METHODS[chosen.level](scene, chosen)
     heights = scene.heights - np.float32(found.base_nm)
     heights -= found.surface.astype(np.float32, copy=False)
@@ -78,20 +79,25 @@ METHODS: Mapping[str, Callable[[Ground, Params], Background]] = MappingProxyType
 def _scene(
     heights: ArrayLike,
     pixel_nm: float | tuple[float, float],
+    masks: tuple[ArrayLike | None, ArrayLike | None, ArrayLike | None],
     *,
-    ground: ArrayLike | None,
-    feature: ArrayLike | None,
     weights: ArrayLike | None,
 ) -> Ground:
-    """Check everything that goes in."""
+    """Check everything that goes in; ``masks``: ground, feature, spoilt."""
     own = checked_heights(heights)
-    trusted = None if ground is None else checked_mask(ground, shape=own.shape, name="ground")
+    trusted, feature, spoilt = (
+        None if given is None else checked_mask(given, shape=own.shape, name=name)
+        for given, name in zip(masks, ("ground", "feature", "spoilt"), strict=True)
+    )
     if trusted is not None and not trusted.any():
         raise CannotLevel("level", why="no pixel is trusted ground", mend="Scan again, or exclude less")
-    standing = None if feature is None else checked_mask(feature, shape=own.shape, name="feature")
-    if standing is not None and not standing.any():
-        standing = None
-    return Ground(own, trusted, _checked_weights(weights, own.shape), checked_pitch(pixel_nm), standing)
+    return Ground(
+        own, trusted, _checked_weights(weights, own.shape), checked_pitch(pixel_nm), _some(feature), _some(spoilt)
+    )
+
+
+def _some(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    return mask if mask is not None and mask.any() else None
 
 
 def _checked_weights(weights: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float32] | None:

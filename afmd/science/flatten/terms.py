@@ -13,7 +13,8 @@ class Ground:
 
     ``heights``: float32 (rows, cols) nm, finite, never written. ``trusted``: bool, True = may vote, or None when
     every pixel may. ``weights``: float32 (rows, cols) ≥ 0, or None. ``pixel_nm``: pitch (down, across).
-    ``feature``: bool, True = stands out, and is trusted only where it proves to be a level; None: nothing stands out.
+    ``feature``, ``spoilt``: bool, True = stands out, may be spoilt, and is trusted only where that proves to be right;
+    None: nothing does.
     """
 
     heights: NDArray[np.float32]
@@ -21,6 +22,7 @@ class Ground:
     weights: NDArray[np.float32] | None
     pixel_nm: tuple[float, float]
     feature: NDArray[np.bool_] | None = None
+    spoilt: NDArray[np.bool_] | None = None
 
     def turned(self) -> Self:
         """Return the same ground with rows and columns exchanged (views)."""
@@ -33,10 +35,14 @@ class Ground:
             feature=None if self.feature is None else self.feature.T,
         )
 
-    def with_features(self) -> Self:
-        """Return the same ground with its features trusted."""
-        whole = None if self.trusted is None or self.feature is None else self.trusted | self.feature
-        return replace(self, trusted=whole, feature=None)
+    def votings(self) -> list[Self]:
+        """Return this ground as it is, then with its features trusted, then with what may be spoilt trusted too."""
+        grounds = [replace(self, feature=None, spoilt=None)]
+        for more in (self.feature, self.spoilt):
+            trusted = grounds[-1].trusted
+            if trusted is not None and more is not None:
+                grounds.append(replace(grounds[-1], trusted=trusted | more))
+        return grounds
 
     def without(self, surface: NDArray[np.floating]) -> Self:
         """Return the same ground after ``surface`` has been taken off."""
