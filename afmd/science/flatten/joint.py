@@ -17,6 +17,7 @@ from afmd.domain.params import Params
 from afmd.errors import CannotLevel
 from afmd.science.flatten.bars import with_bars
 from afmd.science.flatten.guesses import Leftover, best_guess, extent, least_width, leftover, low_guess, plain_guess
+from afmd.science.flatten.hum import hum_in
 from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.lattice import without_lattices_wave
 from afmd.science.flatten.leans import bears_no_offsets, bears_the_mark, leans
@@ -64,7 +65,16 @@ AS_TIDY = 0.2
 
 
 def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one signature for the whole table
-    """Fit the scanner's shape along the lines and each line's offset together.
+    """Fit the scanner's shape along the lines and each line's offset together, after hum has been taken off."""
+    hum = hum_in(ground.heights)
+    if hum is None:
+        return _trusting(ground)
+    found = _trusting(ground.without(hum))
+    return replace(found, surface=found.surface + hum)
+
+
+def _trusting(ground: Ground) -> Background:
+    """Fit the scanner to the ground that is worth it.
 
     What a mask keeps out votes where the surface is the likelier for it: masks are drawn before the scan is level, and
     take what they do not know for a feature, or for spoilt. Only where lines step apart is this looked into. A shape
