@@ -1,5 +1,7 @@
 """The stages that need a decision, each one function. Rule: what a stage needs is in its arguments."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,7 @@ SPOTS, SPOT_PX, WHOLE_LINE = 10, 25, 0.9
 """A scan with so many sure regions of at most so many pixels, or a line of which this share is surely spoilt, is not
 good: of 17 such that were called good, among 935 scans of simulators by other hands, 16 were not."""
 STILL_GOOD = 0.05
+"""Probability of being good that is left to such a scan; the rest goes to the class that its regions tell."""
 LEAST_SIDE = 32
 """A frame with fewer lines or columns tells neither network nor rules what class it is of."""
 LEAST_GROUND = 0.05
@@ -37,17 +40,23 @@ def classified(scan: Scan, *, params: Params, classifier: Classifier) -> Classif
     if min(scan.heights.shape) < LEAST_SIDE or np.ptp(scan.heights) == 0:
         return Classification(Label.GOOD, dict.fromkeys(Label, 1 / len(Label)), True, classifier.backend)
     found = classifier.classify(scan)
-    unsure = max(found.probabilities.values()) < params.abstain
-    return Classification(found.label, found.probabilities, found.abstained or unsure, found.backend)
+    unsure = found.abstained or _is_unclaimed(found.probabilities, params)
+    return Classification(found.label, found.probabilities, unsure, found.backend)
+
+
+def _is_unclaimed(chances: Mapping[Label, float], params: Params) -> bool:
+    """True where no class is likely enough to be claimed."""
+    return max(chances.values()) < params.abstain
 
 
 def overruled(
     found: Classification, spoilt: NDArray[np.bool_], *, seen: Segmentation, params: Params
 ) -> Classification:
-    """Return the class that sure regions tell of a scan that was called good; ``published`` asks the classifier alone.
+    """Return the class after what sure regions tell of a scan that was called good has been heard.
 
-    ``spoilt``: what may be repaired, bool (rows, cols). Whole lines that are surely spoilt: not tracking; many spots
-    that are: an imaging artefact.
+    Whole lines that are surely spoilt tell of not tracking, many spots that are of an imaging artefact: that class
+    takes over what good loses, and another is told only where it is likelier still. ``spoilt``: what may be repaired,
+    bool (rows, cols). ``published`` asks the classifier alone.
     """
     if found.label is not Label.GOOD or params.preset is Preset.PUBLISHED:
         return found
@@ -59,9 +68,10 @@ def overruled(
     else:
         return found
     chances = dict(found.probabilities)
-    taken = chances[Label.GOOD] - STILL_GOOD
-    chances |= {Label.GOOD: STILL_GOOD, told: chances[told] + taken}
-    return Classification(max(chances, key=lambda one: chances[one]), chances, abstained=False, backend=found.backend)
+    chances[told] += chances[Label.GOOD] - STILL_GOOD
+    chances[Label.GOOD] = STILL_GOOD
+    label = max(chances, key=lambda one: chances[one])
+    return Classification(label, chances, _is_unclaimed(chances, params), found.backend)
 
 
 def doubted(found: Classification, seen: Segmentation) -> Classification:

@@ -215,8 +215,7 @@ def doubtful(heights: Heights, filled: Heights, touched: Mask, *, probability: N
     result = np.zeros_like(touched)
     if not touched.any():
         return result
-    at, number = _labelled(_components(touched)[0])
-    area = np.maximum(np.bincount(number), 1)
+    at, number, area = _regions(touched)
     unsure = np.bincount(number, probability.reshape(-1)[at]) < (thr + DOUBT) * area
     doubted = unsure & (area >= BROAD_LINES * _boxes(at, number, cols=touched.shape[1])[1])
     at, number = at[doubted[number]], number[doubted[number]]
@@ -228,10 +227,12 @@ def doubtful(heights: Heights, filled: Heights, touched: Mask, *, probability: N
 
 
 def regions_as_sure(mask: Mask, *, probability: NDArray[np.float32], least: float) -> Mask:
-    """Return the connected regions of a mask that are spoilt with a probability of ``least`` and more in the mean."""
-    at, number = _labelled(_components(mask)[0])
-    area = np.maximum(np.bincount(number), 1)
+    """Return bool (rows, cols), True in the connected regions of a mask that are surely spoilt.
+
+    That is with a ``probability`` (rows, cols), in [0, 1], of ``least`` and more in the mean.
+    """
     result = np.zeros_like(mask)
+    at, number, area = _regions(mask)
     if at.size:
         sure = np.bincount(number, probability.reshape(-1)[at]) >= least * area
         result.reshape(-1)[at[sure[number]]] = True
@@ -239,10 +240,16 @@ def regions_as_sure(mask: Mask, *, probability: NDArray[np.float32], least: floa
 
 
 def count_of_spots(mask: Mask, *, high: int) -> int:
-    """Return how many connected regions have at most ``high`` pixels."""
-    _, number = _labelled(_components(mask)[0])
-    area = np.bincount(number)
-    return int(np.count_nonzero((area > 0) & (area <= high)))
+    """Return how many connected regions of a mask have at most ``high`` pixels."""
+    _, _, area = _regions(mask)
+    return int(np.count_nonzero(area[1:] <= high))
+
+
+def _regions(mask: Mask) -> tuple[NDArray[np.intp], Labels, NDArray[np.intp]]:
+    """Return the flat indices of a mask's pixels, (n,), the number of the region of each, (n,), and the pixels of the
+    regions, (regions + 1,), at least 1: none has number 0."""
+    at, number = _labelled(_components(mask)[0])
+    return at, number, np.maximum(np.bincount(number), 1)
 
 
 def stripe_part(mask: Mask, *, ar: float) -> Mask:

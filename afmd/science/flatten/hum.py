@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, optimize
 
+from afmd.science.flatten.waves import hann, spectrum
+
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Wavenumber = tuple[float, float]
@@ -77,7 +79,8 @@ def _tone_in(heights: Floats) -> Tone | None:
     if start is None:
         return None
     rows, cols = heights.shape
-    windowed = (heights - heights.mean()) * _window(rows, cols)
+    window = hann(heights.shape)
+    windowed = (heights - heights.mean()) * window
     wide = np.array([0.4 / rows, 0.4 / cols])
     simplex = np.array([start, start + wide * (1, 0), start + wide * (0, 1)])
 
@@ -90,7 +93,7 @@ def _tone_in(heights: Floats) -> Tone | None:
     number = float(place[0]), float(place[1])
     if not _in_one_phase(heights, number):
         return None
-    amplitude = 2 * _pulled(windowed, number) / _window(rows, cols).sum(dtype=np.float64)
+    amplitude = 2 * _pulled(windowed, number) / window.sum(dtype=np.float64)
     down, across = _phases(rows, number[0]), _phases(cols, number[1])
     wave = (amplitude * np.outer(down.conj(), across.conj())).real.astype(np.float32)
     return Tone(number, abs(amplitude), wave)
@@ -102,7 +105,7 @@ def _sharpest(heights: Floats) -> Wavenumber | None:
     Or where a slow line is: of a grating or a lattice, whose overtones are as fast.
     """
     rows, cols = heights.shape
-    size = np.abs(fft.rfft2((heights - heights.mean()) * _window(rows, cols)))
+    size = spectrum(heights)
     down, across = fft.fftfreq(rows), fft.rfftfreq(cols)
     fast = (np.abs(down) >= FASTEST_SURFACE)[:, None] & (np.arange(across.size) >= LEAST_CYCLES)
     slow = (np.abs(down) < FASTEST_SURFACE)[:, None] & (np.arange(across.size) >= OFF_AXIS)
@@ -115,7 +118,7 @@ def _sharpest(heights: Floats) -> Wavenumber | None:
 
 
 def _line_of(size: Floats, among: NDArray[np.bool_], *, reach: int) -> tuple[tuple[int, int], float, float]:
-    """Return where the highest line of a spectrum is ``among`` some bins, its height, and that over the median of
+    """Return the bin of a spectrum's highest line ``among`` some bins, its height, nm, and that over the median of
     those within ``reach``."""
     rows, cols = size.shape
     line, column = divmod(int(np.where(among, size, 0).argmax()), cols)
@@ -130,9 +133,9 @@ def _line_of(size: Floats, among: NDArray[np.bool_], *, reach: int) -> tuple[tup
 
 
 def _in_one_phase(heights: Floats, number: Wavenumber) -> bool:
-    """True where all parts of a frame swing alike."""
+    """True where all parts of a frame swing alike, with so many cycles per pixel (down, across)."""
     rows, cols = (side // TILES for side in heights.shape)
-    window, parts = _window(rows, cols), []
+    window, parts = hann((rows, cols)), []
     for top in range(0, TILES * rows, rows):
         for left in range(0, TILES * cols, cols):
             part = heights[top : top + rows, left : left + cols]
@@ -151,13 +154,11 @@ def _pulled(windowed: Floats, number: Wavenumber) -> complex:
 
 
 def _phases(count: int, number: float) -> NDArray[np.complex128]:
+    """Return the conjugate of a wave of ``number`` cycles per pixel at so many pixels, (count,)."""
     return np.asarray(np.exp(-2j * np.pi * number * np.arange(count)))
 
 
-def _window(rows: int, cols: int) -> Floats:
-    return np.outer(np.hanning(rows), np.hanning(cols)).astype(np.float32)
-
-
 def _middle_of(heights: Floats) -> Floats:
+    """Return the part in the middle, at most ``SIDE`` lines and columns (a view)."""
     top, left = (max(0, (side - SIDE) // 2) for side in heights.shape)
     return heights[top : top + SIDE, left : left + SIDE]

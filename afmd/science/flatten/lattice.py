@@ -9,10 +9,9 @@ where neither line offsets nor the scanner's shape can be.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from afmd.science.flatten.thinned import Floats
-from afmd.science.flatten.waves import PROFILE_PX, Wave, bend_of, multiples_of, strongest
+from afmd.science.flatten.waves import PROFILE_PX, Wave, bend_of, multiples_of, spectrum, strongest
 
 Doubles = NDArray[np.float64]
 
@@ -31,7 +30,7 @@ def is_a_lattice(flat: Floats, wave: Wave) -> bool:
 
     ``wave``: beside which the line must not be too low.
     """
-    height = _spectrum(flat)
+    height = _thinned_spectrum(flat)
     off_axis = height[OFF_AXIS : 1 - OFF_AXIS, OFF_AXIS:]
     tallest = np.argsort(off_axis, axis=None)[-LOOKED_AT:]
     rows, cols = np.unravel_index(tallest[off_axis.flat[tallest] > LATTICE * wave.amplitude], off_axis.shape)
@@ -60,7 +59,7 @@ def _repeats_with(flat: Floats, wave: Wave, length: int) -> bool:
     """True where the spectrum has a sharp line, off the axis, just at the wave's own frequency down the frame."""
     if min(flat.shape) <= 2 * OFF_AXIS:
         return False
-    height = _spectrum(flat)
+    height = _thinned_spectrum(flat)
     waves = round(wave.frequency * length)
     near = np.array([waves - 1, waves, waves + 1])
     rows = np.concatenate([near, -near]) % len(height)
@@ -70,12 +69,9 @@ def _repeats_with(flat: Floats, wave: Wave, length: int) -> bool:
     return bool(high and _sharpest(height, np.array([row]), np.array([col])) > SHARP_HERE)
 
 
-def _spectrum(flat: Floats) -> Floats:
-    """Return half the height from trough to crest of every wave in ``flat``, nm, (waves down, waves along)."""
-    every = tuple(slice(None, None, -(-side // PROFILE_PX)) for side in flat.shape)
-    level = flat[every] - flat[every].mean(dtype=np.float64)
-    window = np.outer(*(np.hanning(side) for side in level.shape))
-    return np.asarray(2 / window.sum() * np.abs(fft.rfft2(level * window)))
+def _thinned_spectrum(flat: Floats) -> Floats:
+    """Return the spectrum of at most ``PROFILE_PX`` lines and columns of ``flat``, nm, (waves down, waves along)."""
+    return spectrum(flat[tuple(slice(None, None, -(-side // PROFILE_PX)) for side in flat.shape)])
 
 
 def _sharpest(height: Floats, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> float:

@@ -33,6 +33,7 @@ class Ground:
             weights=None if self.weights is None else self.weights.T,
             pixel_nm=self.pixel_nm[::-1],
             feature=None if self.feature is None else self.feature.T,
+            spoilt=None if self.spoilt is None else self.spoilt.T,
         )
 
     def votings(self) -> list[Self]:

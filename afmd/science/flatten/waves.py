@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from afmd.science.flatten.thinned import Thinned
 from afmd.science.robust import TINY
@@ -116,6 +117,19 @@ def multiples_of(wave: Wave, at: Doubles) -> Doubles:
     multiples = np.arange(1, OVERTONES + 1)
     angle = 2 * np.pi * np.outer(at, multiples[multiples * wave.frequency < HIGHEST] * wave.frequency)
     return np.column_stack([np.sin(angle), np.cos(angle)])
+
+
+def spectrum(flat: Floats) -> Floats:
+    """Return half the height from trough to crest of every wave in ``flat`` (rows, cols; nm), seen through a Hann
+    window: float32 nm, (waves down, negative ones last; waves along from 0 on)."""
+    window = hann(flat.shape)
+    level = flat - flat.mean(dtype=np.float64).astype(np.float32)
+    return np.asarray(np.abs(fft.rfft2(level * window)) * np.float32(2 / window.sum(dtype=np.float64)))
+
+
+def hann(shape: tuple[int, ...]) -> Floats:
+    """Return a Hann window of ``shape`` (rows, cols), float32."""
+    return np.outer(*(np.hanning(side) for side in shape)).astype(np.float32)
 
 
 def places_of(frame: Thinned, shape: tuple[int, ...], axis: int) -> Doubles:
