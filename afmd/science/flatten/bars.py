@@ -27,7 +27,7 @@ DOWN_ORDERS = (2, 1, 3, 6)
 MOST_LEVELS = 3
 TURNS, SETTLED = 8, 0.2
 """Most turns of levels and scanner, and the change, in widths of a level, below which no other is needed."""
-SAMPLED, RIDGE = 12_000, 1e-9
+SAMPLED, RIDGE = 4_000, 1e-9
 WIDTHS = (0.05, 0.09)
 """No level is taken for narrower than this share of the span, because lines jitter: the first that tells is taken."""
 CLEAN, NEAR, HELD = 0.12, 0.15, 0.6

@@ -6,6 +6,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+FEW, FEW_OF_LINE = 0.01, 0.25
+"""Pixels that are fewer than this share of the frame, and of every line, sway no fit."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
@@ -37,12 +40,19 @@ class Ground:
         )
 
     def votings(self) -> list[Self]:
-        """Return this ground as it is, then with its features trusted, then with what may be spoilt trusted too."""
+        """Return this ground as it is, then with its features trusted, then with what may be spoilt trusted too.
+
+        Each where it adds enough to the one before to tell otherwise.
+        """
         grounds = [replace(self, feature=None, spoilt=None)]
+        told = self.trusted
+        trusted = told
         for more in (self.feature, self.spoilt):
-            trusted = grounds[-1].trusted
-            if trusted is not None and more is not None:
-                grounds.append(replace(grounds[-1], trusted=trusted | more))
+            if told is not None and trusted is not None and more is not None:
+                trusted = trusted | more
+                if _sways(trusted & ~told):
+                    told = trusted
+                    grounds.append(replace(grounds[-1], trusted=told))
         return grounds
 
     def without(self, surface: NDArray[np.floating]) -> Self:
@@ -55,6 +65,12 @@ class Ground:
         if self.trusted is not None:
             votes[~self.trusted] = 0
         return votes
+
+
+def _sways(added: NDArray[np.bool_]) -> bool:
+    """True where so many pixels may turn a fit."""
+    by_line = added.mean(axis=1)
+    return bool(by_line.mean() >= FEW or by_line.max() >= FEW_OF_LINE)
 
 
 class Jump(NamedTuple):
