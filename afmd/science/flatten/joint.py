@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
 from afmd.science.flatten.bars import with_bars
+from afmd.science.flatten.edges import with_edges
 from afmd.science.flatten.guesses import Leftover, best_guess, extent, least_width, leftover, low_guess, plain_guess
 from afmd.science.flatten.hum import hum_in
 from afmd.science.flatten.jumps import undo_jumps
@@ -134,14 +135,15 @@ def _scanner_of(ground: Ground) -> Background:
     _enough(frame, needed=order + 2)
     levelled = bears_the_mark(ground.heights)
     bars = not (levelled or bears_no_offsets(ground.heights))
-    fit = fitted(frame, order, bars=bars)
+    whole = thinned(replace(ground, trusted=None, weights=None)) if bars else None
+    fit = fitted(frame, order, whole=whole)
     lean = None
     if levelled:
         frame, fit, lean = _upright(frame, fit, order)
     wave = ground_wave(fit, frame, ground.heights.shape)
     if wave is not None:
         calm = wave.off(frame, ground.heights.shape)
-        again = fitted(calm, order, bars=bars)
+        again = fitted(calm, order, whole=None if whole is None else wave.off(whole, ground.heights.shape))
         untidier = leftover(calm, again.scanner).disorder > leftover(frame, fit.scanner).disorder + AS_TIDY
         wave = None if untidier else scanners_own(wave, again, calm, ground.heights.shape)
         if wave is not None:
@@ -166,7 +168,7 @@ def _upright(frame: Thinned, fit: Fit, order: int) -> tuple[Thinned, Fit, NDArra
     for _ in range(ROUNDS):
         lean = lean + leans(again.scanner.off(upright), frame)
         upright = replace(frame, heights=frame.heights - np.outer(lean, frame.across).astype(np.float32))
-        again = fitted(upright, order, bars=False)
+        again = fitted(upright, order, whole=None)
     after = leftover(upright, again.scanner)
     coarser = after.substrate.sigma > COARSER * before.substrate.sigma or after.span_nm > COARSER * before.span_nm
     if coarser or after.disorder > before.disorder - TIDIER:
@@ -190,10 +192,17 @@ def _with_wave(ground: Ground, found: Background, wave: Wave) -> Background:
     return replace(found, surface=surface)
 
 
-def fitted(frame: Thinned, order: int, *, bars: bool) -> Fit:
-    """Fit the scanner on the levels that show. ``bars``: the lines have their own heights, so that bars may show."""
+def fitted(frame: Thinned, order: int, *, whole: Thinned | None) -> Fit:
+    """Fit the scanner on the levels that show.
+
+    ``whole``: the same frame with every pixel, where lines have their own heights, so that bars may show, and edges
+    along the lines; else None.
+    """
     fit = _fitted(frame, order)
-    return with_bars(frame, fit) if bars else fit
+    if whole is None:
+        return fit
+    steady = with_bars(frame, fit)
+    return with_edges(frame, fit, whole, lambda calm: _fitted(calm, order)) if steady is fit else steady
 
 
 def _fitted(frame: Thinned, order: int) -> Fit:
