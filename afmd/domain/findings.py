@@ -66,7 +66,7 @@ class Segmentation:
 
     ``raw_mask``: probability ≥ ``thr``. ``mask``: after despiking, area filter, growth and expansion.
     ``feature``: True where the surface stands out of the substrate, or None. ``ghosts``, ``changed``:
-    as in `ArtifactMap`.
+    as in `ArtifactMap`. ``bars``: True where bars of the sample run along the lines and were taken for spoilt, or None.
     """
 
     probability: NDArray[np.float32]
@@ -76,3 +76,4 @@ class Segmentation:
     backend: Backend
     ghosts: NDArray[np.bool_] | None = None
     changed: NDArray[np.bool_] | None = None
+    bars: NDArray[np.bool_] | None = None

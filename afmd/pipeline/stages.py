@@ -25,6 +25,9 @@ SPOTS, SPOT_PX, WHOLE_LINE = 10, 25, 0.9
 good: of 17 such that were called good, among 935 scans of simulators by other hands, 16 were not."""
 STILL_GOOD = 0.05
 """Probability of being good that is left to such a scan; the rest goes to the class that its regions tell."""
+BARS_ASKED, STILL_SPOILT = 0.02, 0.2
+"""Share of the frame that must be masked for bars along the lines to be sought; what is left to a class that they
+explain away."""
 LEAST_SIDE = 32
 """A frame with fewer lines or columns tells neither network nor rules what class it is of."""
 LEAST_GROUND = 0.05
@@ -52,24 +55,36 @@ def _is_unclaimed(chances: Mapping[Label, float], params: Params) -> bool:
 def overruled(
     found: Classification, spoilt: NDArray[np.bool_], *, seen: Segmentation, params: Params
 ) -> Classification:
-    """Return the class after what sure regions tell of a scan that was called good has been heard.
+    """Return the class after what masks tell of it has been heard.
 
-    Whole lines that are surely spoilt tell of not tracking, many spots that are of an imaging artefact: that class
-    takes over what good loses, and another is told only where it is likelier still. ``spoilt``: what may be repaired,
-    bool (rows, cols). ``published`` asks the classifier alone.
+    Of a scan that was called good, whole lines that are surely spoilt tell of not tracking, and many spots that are of
+    an imaging artefact. Of one that was not, bars along the lines that looked spoilt tell that it may be good, unless
+    much else is masked. The class that is told takes over what the other loses. ``spoilt``: what may be repaired, bool
+    (rows, cols). ``published`` asks the classifier alone.
     """
-    if found.label is not Label.GOOD or params.preset is Preset.PUBLISHED:
+    if params.preset is Preset.PUBLISHED:
         return found
-    sure = mask.regions_as_sure(spoilt, probability=seen.probability, least=SURE)
+    if found.label is Label.GOOD:
+        told = _told_by(mask.regions_as_sure(spoilt, probability=seen.probability, least=SURE))
+        return found if told is None else _moved(found, to=told, left=STILL_GOOD, params=params)
+    mistaken = seen.bars is not None and found.label is not Label.TIP_CONTAMINATION
+    if mistaken and seen.mask.mean() <= CONTRADICTED:
+        return _moved(found, to=Label.GOOD, left=STILL_SPOILT, params=params)
+    return found
+
+
+def _told_by(sure: NDArray[np.bool_]) -> Label | None:
+    """Return the class that surely spoilt pixels tell of, or None."""
     if (sure.mean(axis=1) >= WHOLE_LINE).any():
-        told = Label.NOT_TRACKING
-    elif mask.count_of_spots(sure, high=SPOT_PX) >= SPOTS:
-        told = Label.IMAGING_ARTIFACT
-    else:
-        return found
+        return Label.NOT_TRACKING
+    return Label.IMAGING_ARTIFACT if mask.count_of_spots(sure, high=SPOT_PX) >= SPOTS else None
+
+
+def _moved(found: Classification, *, to: Label, left: float, params: Params) -> Classification:
+    """Return the class after another has taken over what its own loses, down to what is ``left`` of it."""
     chances = dict(found.probabilities)
-    chances[told] += chances[Label.GOOD] - STILL_GOOD
-    chances[Label.GOOD] = STILL_GOOD
+    chances[to] += chances[found.label] - left
+    chances[found.label] = left
     label = max(chances, key=lambda one: chances[one])
     return Classification(label, chances, _is_unclaimed(chances, params), found.backend)
 
@@ -110,14 +125,20 @@ def _maybe_good(found: Classification, seen: Segmentation) -> bool:
 def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segmentation, mask.Masks]:
     """Return the segmentation, and the masks at every step for the stages that follow.
 
-    These leave alone what is only reported.
+    These leave alone what is only reported. Bars of the sample along the lines are not spoilt, whatever they look like;
+    ``published`` does not ask for them.
     """
     seen = segmenter.segment(scan)
+    bars = None
+    if params.preset is not Preset.PUBLISHED and (seen.artifact >= np.float32(params.thr)).mean() >= BARS_ASKED:
+        bars = flatten.bars_in(scan.heights)
+    artifact = seen.artifact if bars is None else np.where(bars, np.float32(0), seen.artifact)
+    reported = seen.reported if seen.reported is None or bars is None else seen.reported & ~bars
     feature = None if seen.feature is None else seen.feature >= FEATURE_THR
-    repairable = seen.artifact if seen.reported is None else np.where(seen.reported, np.float32(0), seen.artifact)
+    repairable = artifact if reported is None else np.where(reported, np.float32(0), artifact)
     masks = mask.assemble(scan.heights, repairable, params)
-    raw, final = (own if seen.reported is None else own | seen.reported for own in (masks.raw, masks.final))
-    return Segmentation(seen.artifact, raw, final, feature, seen.backend, seen.ghosts, seen.changed), masks
+    raw, final = (own if reported is None else own | reported for own in (masks.raw, masks.final))
+    return Segmentation(artifact, raw, final, feature, seen.backend, seen.ghosts, seen.changed, bars), masks
 
 
 def filled(

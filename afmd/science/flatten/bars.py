@@ -55,6 +55,15 @@ def with_bars(frame: Thinned, fit: Fit) -> Fit:
     return found[0] if _undone(frame, fit, *found) else fit
 
 
+def bars_alone(frame: Thinned, order: int) -> tuple[Fit, Substrate] | None:
+    """Return the fit without slips that leaves nothing but bars on clean levels, and these; None where none does.
+
+    ``order``: of the shape.
+    """
+    found = _first_without_slips(frame, order)
+    return found if found is not None and _are_bars(frame, *found) else None
+
+
 def _steps(frame: Thinned, fit: Fit) -> bool:
     """True where the offsets of ``fit`` step by as much as one that undoes bars of a few levels must."""
     smooth, _ = _smooth(frame, len(fit.scanner.shape), DOWN_ORDERS[0])

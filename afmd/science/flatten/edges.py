@@ -18,16 +18,18 @@ from numpy.typing import NDArray
 from afmd.science.flatten.guesses import extent
 from afmd.science.flatten.refine import Fit
 from afmd.science.flatten.scanner import Scanner, twisted
-from afmd.science.flatten.thinned import Floats, Thinned
-from afmd.science.robust import TINY, median, narrow_sigma
+from afmd.science.flatten.thinned import Thinned
+from afmd.science.robust import TINY, narrow_sigma
 
 Doubles = NDArray[np.float64]
 
-WIDE = 1 / 24
-"""Share of the lines within which an edge crosses all of them."""
+WIDTHS = (1 / 24, 1 / 12)
+"""Shares of the lines within which an edge may run."""
 BESIDE = 3
 """From how many times as many lines on either side the scanner's course is told."""
 MOST = 6
+PEAK = 0.75
+"""What share of the largest step still counts as the same: an edge is narrower than the lines it is sought in."""
 STANDS_OUT, OF_SPAN = 8.0, 0.25
 """Least step of the offsets over an edge, in spreads of usual steps, and as a share of what the surface spans."""
 MIXED, FEWEST_MIXED = 0.05, 3
@@ -79,24 +81,39 @@ def with_edges(frame: Thinned, fit: Fit, whole: Thinned, again: Callable[[Thinne
 
 def _edges(frame: Thinned, fit: Fit, whole: Thinned) -> list[_Edge]:
     """Return the edges over which the offsets of ``fit`` step, first to last."""
-    lag = max(4, round(len(frame.rows) * WIDE))
-    offsets = fit.scanner.offsets
-    if len(offsets) < 2 * (BESIDE + 1) * lag:
-        return []
-    step = offsets[lag:] - offsets[:-lag]
-    step = np.abs(step - median(step))
-    least = max(STANDS_OUT * narrow_sigma(step), OF_SPAN * extent(fit.scanner.off(frame), frame.votes)[0])
-    step[: 2 * lag] = step[len(step) - 2 * lag :] = 0
+    offsets, lines = fit.scanner.offsets, len(frame.rows)
+    least = OF_SPAN * extent(fit.scanner.off(frame), frame.votes)[0]
     found: list[_Edge] = []
-    for _ in range(MOST):
-        first = int(step.argmax())
-        if step[first] < least:
+    for width in WIDTHS:
+        lag = max(4, round(lines * width))
+        if lines < 6 * lag:
             break
-        edge = _edge_at(frame, fit.scanner, whole, first, first + lag)
-        if edge is not None:
-            found.append(edge)
-        step[max(first - lag, 0) : first + lag] = 0
+        rise = offsets[lag:] - offsets[:-lag]
+        step = np.zeros_like(rise)
+        step[lag:-lag] = np.abs(rise[lag:-lag] - (rise[: -2 * lag] + rise[2 * lag :]) / 2)
+        step[lines - 2 * lag :] = 0
+        least_here = max(least, STANDS_OUT * narrow_sigma(step[lag : lines - 2 * lag]))
+        for edge in found:
+            step[max(edge.first - 2 * lag, 0) : edge.last + lag] = 0
+        for _ in range(MOST):
+            first = _middle_of_peak(step)
+            if step[first] < least_here:
+                break
+            edge_here = _edge_at(frame, fit.scanner, whole, first, first + lag)
+            if edge_here is not None:
+                found.append(edge_here)
+            step[max(first - lag, 0) : first + lag] = 0
     return sorted(found, key=lambda edge: edge.first)
+
+
+def _middle_of_peak(values: Doubles) -> int:
+    """Return the middle of the places about the greatest value where they are nearly as great."""
+    top = int(values.argmax())
+    lower = np.flatnonzero(values < PEAK * values[top])
+    before, after = lower[lower < top], lower[lower > top]
+    first = int(before[-1]) + 1 if before.size else 0
+    last = int(after[0]) - 1 if after.size else len(values) - 1
+    return (first + last) // 2
 
 
 def _edge_at(frame: Thinned, scanner: Scanner, whole: Thinned, first: int, last: int) -> _Edge | None:
@@ -126,5 +143,5 @@ def _courses(
     ``rows`` of the frame."""
     reach = BESIDE * (last - first)
     sides = (slice(max(first - reach, 0), first), slice(last, last + reach))
-    before, after = (np.polyval(np.polyfit(frame.rows[one], offsets[one], 1), rows) for one in sides)
-    return before, after
+    before, after = (np.polynomial.Polynomial.fit(frame.rows[one], offsets[one], 1)(rows) for one in sides)
+    return np.asarray(before, np.float64), np.asarray(after, np.float64)

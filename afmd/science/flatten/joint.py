@@ -201,8 +201,8 @@ def fitted(frame: Thinned, order: int, *, whole: Thinned | None) -> Fit:
     fit = _fitted(frame, order)
     if whole is None:
         return fit
-    steady = with_bars(frame, fit)
-    return with_edges(frame, fit, whole, lambda calm: _fitted(calm, order)) if steady is fit else steady
+    steady = with_edges(frame, fit, whole, lambda calm: _fitted(calm, order))
+    return with_bars(frame, fit) if steady is fit else steady
 
 
 def _fitted(frame: Thinned, order: int) -> Fit:

@@ -8,6 +8,9 @@ from afmd.domain.scan import Scan
 from afmd.science.rules.evidence import HANDOVER
 from afmd.science.rules.version import VERSION
 
+LOUDEST = np.float32(1e6)
+"""What is louder is as sure; on coarsely digitised heights any step may be beyond what float32 can square."""
+
 
 class RulesSegmenter:
     """Finds spoilt pixels from line statistics, and from the other pass where there is one."""
@@ -24,5 +27,5 @@ class RulesSegmenter:
 
 def probability(excess: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return ``excess``² / (1 + ``excess``²): ½ where a detector reaches its threshold."""
-    square = np.square(excess)
+    square = np.square(np.minimum(excess, LOUDEST))
     return np.asarray(square / (1 + square))
