@@ -28,6 +28,7 @@ WIDTHS = (1 / 24, 1 / 12)
 BESIDE = 3
 """From how many times as many lines on either side the scanner's course is told."""
 MOST = 6
+"""Where so many edges run, they are a grating's, and the next that is missed would tilt all: see ``bars``."""
 PEAK = 0.75
 """What share of the largest step still counts as the same: an edge is narrower than the lines it is sought in."""
 STANDS_OUT, OF_SPAN = 8.0, 0.25
@@ -80,7 +81,7 @@ def with_edges(frame: Thinned, fit: Fit, whole: Thinned, again: Callable[[Thinne
 
 
 def _edges(frame: Thinned, fit: Fit, whole: Thinned) -> list[_Edge]:
-    """Return the edges over which the offsets of ``fit`` step, first to last."""
+    """Return the edges over which the offsets of ``fit`` step, first to last; none where there are too many."""
     offsets, lines = fit.scanner.offsets, len(frame.rows)
     least = OF_SPAN * extent(fit.scanner.off(frame), frame.votes)[0]
     found: list[_Edge] = []
@@ -103,7 +104,7 @@ def _edges(frame: Thinned, fit: Fit, whole: Thinned) -> list[_Edge]:
             if edge_here is not None:
                 found.append(edge_here)
             step[max(first - lag, 0) : first + lag] = 0
-    return sorted(found, key=lambda edge: edge.first)
+    return sorted(found, key=lambda edge: edge.first) if len(found) < MOST else []
 
 
 def _middle_of_peak(values: Doubles) -> int:
