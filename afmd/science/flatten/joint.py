@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
 from afmd.science.flatten.bars import with_bars
+from afmd.science.flatten.digits import between_digits
 from afmd.science.flatten.edges import with_edges
 from afmd.science.flatten.guesses import Leftover, best_guess, extent, least_width, leftover, low_guess, plain_guess
 from afmd.science.flatten.hum import hum_in
@@ -66,7 +67,13 @@ AS_TIDY = 0.2
 
 
 def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one signature for the whole table
-    """Fit the scanner's shape along the lines and each line's offset together, after hum has been taken off."""
+    """Fit the scanner's shape along the lines and each line's offset together, after hum has been taken off.
+
+    Where heights are told in coarse digits, to what they may have been.
+    """
+    smooth = between_digits(ground.heights)
+    if smooth is not None:
+        ground = replace(ground, heights=smooth)
     hum = hum_in(ground.heights)
     if hum is None:
         return _trusting(ground)
