@@ -18,6 +18,7 @@ from afmd.errors import CannotLevel
 from afmd.science.flatten.bars import with_bars
 from afmd.science.flatten.digits import between_digits
 from afmd.science.flatten.edges import with_edges
+from afmd.science.flatten.fringes import fringes_left, is_tidier
 from afmd.science.flatten.guesses import Leftover, best_guess, extent, least_width, leftover, low_guess, plain_guess
 from afmd.science.flatten.hum import hum_in
 from afmd.science.flatten.jumps import undo_jumps
@@ -76,9 +77,27 @@ def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
         ground = replace(ground, heights=smooth)
     hum = hum_in(ground.heights)
     if hum is None:
-        return _trusting(ground)
-    found = _trusting(ground.without(hum))
+        return _without_fringes(ground)
+    found = _without_fringes(ground.without(hum))
     return replace(found, surface=found.surface + hum)
+
+
+def _without_fringes(ground: Ground) -> Background:
+    """Fit the scanner, and once more without the fringes that this leaves, where there are any."""
+    found = _trusting(ground)
+    left = _levelled(ground, found)
+    fringes = fringes_left(left)
+    if fringes is None:
+        return found
+    other = _trusting(ground.without(fringes))
+    if not is_tidier(left, _levelled(ground.without(fringes), other)):
+        return found
+    return replace(other, surface=other.surface + fringes)
+
+
+def _levelled(ground: Ground, found: Background) -> Ground:
+    """Return the ground without a background."""
+    return ground.without(found.surface + np.float32(found.base_nm))
 
 
 def _trusting(ground: Ground) -> Background:
@@ -107,7 +126,7 @@ def _trusting(ground: Ground) -> Background:
 
 def _left_by(found: Background, ground: Ground) -> Thinned:
     """Return the surface that a background leaves, thinned."""
-    return thinned(ground.without(found.surface + np.float32(found.base_nm)))
+    return thinned(_levelled(ground, found))
 
 
 def _steps_apart(found: Background, left: Thinned) -> bool:
