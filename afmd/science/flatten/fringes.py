@@ -22,19 +22,19 @@ from afmd.science.robust import TINY, middle
 Doubles = NDArray[np.float64]
 Waves = tuple[float, float]
 
-FEWEST, MOST = 1.5, 9.0
+FEWEST, MOST = 1.5, 24.0
 """Waves over the frame: fewer are a bend of the scanner, more a texture's."""
 SHORTEST_NM, HIGHEST_NM = 400.0, 12.0
 """The least distance of two fringes, half a wavelength of the light of such lasers and some, and their greatest
 amplitude, a small part of it."""
 PER_WAVE = 4
 """Steps of the search, per wave over the frame."""
-SAMPLED = 64
+SAMPLED = 80
 """Lines and columns that are looked at, at least, where there are so many."""
 STANDS_OUT, APART = 2.0, 2.0
 """How many times higher than any other that is so many waves away."""
 OUTLIERS = (0.01, 0.99)
-TIDIER, SHARPER, FLATTER, RELIEF_LEFT = 0.7, 0.75, 0.8, 0.3
+TIDIER, WIDER, FLATTER, RELIEF_LEFT = 0.9, 1.02, 0.8, 0.3
 """By how much, in ln nm, the surface must be tidier without; to which share its levels' width and its slope must sink;
 which share of its span must be left."""
 TURNS, FAR = 6, 1.5
@@ -72,8 +72,8 @@ def is_tidier(ground: Ground, other: Ground) -> bool:
 def _tidier_without(before: Leftover, after: Leftover) -> bool:
     """True where the surface is far tidier after than before, by each of the signs."""
     tidier = after.disorder < before.disorder - TIDIER
-    sharper = after.substrate.sigma < SHARPER * before.substrate.sigma
-    return tidier and sharper and after.slope_nm < FLATTER * before.slope_nm
+    no_wider = after.substrate.sigma < WIDER * before.substrate.sigma
+    return tidier and no_wider and after.slope_nm < FLATTER * before.slope_nm
 
 
 def _look(frame: Thinned) -> Leftover:
@@ -92,7 +92,8 @@ def _number_of(frame: Thinned) -> Waves | None:
     pull = weight * (heights - (weight * heights).sum() / max(float(weight.sum()), TINY))
     down, across = np.arange(-MOST, MOST + 0.1, 1 / PER_WAVE), np.arange(0, MOST + 0.1, 1 / PER_WAVE)
     size = np.abs(_turns(down, lines_at) @ pull @ _turns(across, columns_at).T)
-    size[np.hypot(down[:, None], across[None, :]) < FEWEST] = 0
+    many = np.hypot(down[:, None], across[None, :])
+    size *= np.where(many < FEWEST, 0, np.sqrt(many))
     line, column = divmod(int(size.argmax()), len(across))
     first = (float(down[line]), float(across[column]))
     away = [np.hypot(down[:, None] - sign * first[0], across[None, :] - sign * first[1]) for sign in (1, -1)]
