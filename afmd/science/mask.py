@@ -23,6 +23,9 @@ EIGHT = np.ones((3, 3), dtype=bool)
 """Pixels that touch at a corner belong together: a streak of one line often steps to the next."""
 BROAD_LINES, DOUBT, MUCH = 5, 0.15, 0.1
 """A region so many lines thick that is hardly above ``thr`` in the mean loses at most this share of the relief."""
+CURVE_LINES, CURVE_PX, CURVE_SHARE, SURE_CURVE = 8, 3.2, 0.45, 0.95
+"""Over how many lines a curve runs, on how many pixels of each in the mean, and, unless it is straight, on how much of
+its box, at most; and from which mean probability on it is believed all the same."""
 OUTERMOST = (0.5, 99.5)
 """Percentiles between which the relief lies."""
 TRIED = 1 << 12
@@ -208,21 +211,30 @@ def _nearest(seeds: Mask, labels: Labels) -> tuple[NDArray[np.float32], Labels]:
 def doubtful(heights: Heights, filled: Heights, touched: Mask, *, probability: NDArray[np.float32], thr: float) -> Mask:
     """Return bool (rows, cols), True in the filled regions that had better be left as they were measured.
 
-    Those are broad and hardly more likely spoilt than sound, and filling takes much away from them: a particle, say,
-    that was taken for its own tail. ``heights``: levelled; ``filled``: the same with all of ``touched`` filled, nm.
-    ``probability``: that a pixel is spoilt, in [0, 1]; from ``thr`` on it entered the mask.
+    Some are broad and hardly more likely spoilt than sound, and filling takes much away from them: a particle, say,
+    that was taken for its own tail. Others are curves that cross the lines, thin on each: cracks and walls, for nothing
+    that spoils a line goes on like that in the next ones. ``heights``: levelled; ``filled``: the same with all of
+    ``touched`` filled, nm. ``probability``: that a pixel is spoilt, in [0, 1]; from ``thr`` on it entered the mask.
     """
     result = np.zeros_like(touched)
     if not touched.any():
         return result
+    cols = touched.shape[1]
     at, number, area = _regions(touched)
-    unsure = np.bincount(number, probability.reshape(-1)[at]) < (thr + DOUBT) * area
-    doubted = unsure & (area >= BROAD_LINES * _boxes(at, number, cols=touched.shape[1])[1])
+    held = np.bincount(number, probability.reshape(-1)[at])
+    high, wide = _boxes(at, number, cols=cols)
+    begins = np.diff(at, prepend=-2) > 1
+    begins |= at % cols == 0
+    runs = np.bincount(number, begins)
+    thin = (area <= CURVE_PX * runs) & ((area < CURVE_SHARE * high * wide) | (wide < 2 * CURVE_PX))
+    curved = (high >= CURVE_LINES) & thin
+    result.reshape(-1)[at[(curved & (held < SURE_CURVE * area))[number]]] = True
+    doubted = (held < (thr + DOUBT) * area) & (area >= BROAD_LINES * wide)
     at, number = at[doubted[number]], number[doubted[number]]
     if at.size:
-        low, high = np.percentile(heights, OUTERMOST)
+        low, top = np.percentile(heights, OUTERMOST)
         lost = np.bincount(number, (heights - filled).reshape(-1)[at], minlength=area.size) / area
-        result.reshape(-1)[at[(lost > MUCH * (high - low))[number]]] = True
+        result.reshape(-1)[at[(lost > MUCH * (top - low))[number]]] = True
     return result
 
 

@@ -186,3 +186,33 @@ def test_a_broad_region_that_is_hardly_called_does_not_lose_its_heights(chance, 
     found = mask.doubtful(heights, filled, touched, probability=probability, thr=0.5)
 
     np.testing.assert_array_equal(found, painted(box) if left else np.zeros_like(touched))
+
+
+def crack(first: int, last: int, *, swing: int, wide: int) -> np.ndarray:
+    """A curve down the frame, bool, on so many pixels of each line."""
+    drawn = np.zeros_like(painted())
+    for line in range(first, last):
+        col = 40 + round(swing * np.sin(line / 4))
+        drawn[line, col : col + wide] = True
+    return drawn
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "chance", "left"),
+    [
+        (crack(10, 40, swing=8, wide=2), 0.8, True),
+        (crack(10, 40, swing=8, wide=2), 0.97, False),
+        (crack(10, 14, swing=8, wide=2), 0.8, False),
+        (crack(10, 40, swing=8, wide=6), 0.8, False),
+        (crack(10, 40, swing=0, wide=2), 0.8, True),
+    ],
+    ids=["crack", "sure", "few lines", "thick", "wall"],
+)
+def test_a_thin_curve_across_the_lines_is_the_samples(spoilt, chance, left):
+    heights = np.zeros(spoilt.shape, np.float32)
+    filled = np.where(spoilt, np.float32(20), heights)
+    probability = np.where(spoilt, np.float32(chance), np.float32(0))
+
+    found = mask.doubtful(heights, filled, spoilt, probability=probability, thr=0.5)
+
+    np.testing.assert_array_equal(found, spoilt if left else np.zeros_like(spoilt))
