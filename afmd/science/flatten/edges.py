@@ -33,11 +33,13 @@ PEAK = 0.75
 """What share of the largest step still counts as the same: an edge is narrower than the lines it is sought in."""
 STANDS_OUT, OF_SPAN = 8.0, 0.25
 """Least step of the offsets over an edge, in spreads of usual steps, and as a share of what the surface spans."""
-MIXED, FEWEST_MIXED = 0.05, 3
+MIXED, FEWEST_MIXED = 0.05, 2
 """Which share of a line must lie on either side for it to be mixed, and how many lines must be."""
-ASTRAY = 0.02
+ASTRAY, NONE_ASTRAY = 0.02, 0.003
 """Which share of the pixels before and behind may lie as if on the other side: more, and what mixes lines is what
-stands all over the surface."""
+stands all over the surface. The second where no more lines than the fewest are mixed."""
+AS_HIGH = 0.5
+"""From what share of the highest edge on a step is as high: where one edge of several is missed, the surface climbs."""
 FLANK = 0.2
 """How far from either side's ground, in steps, a pixel lies on the edge's flank."""
 
@@ -81,10 +83,14 @@ def with_edges(frame: Thinned, fit: Fit, whole: Thinned, again: Callable[[Thinne
 
 
 def _edges(frame: Thinned, fit: Fit, whole: Thinned) -> list[_Edge]:
-    """Return the edges over which the offsets of ``fit`` step, first to last; none where there are too many."""
+    """Return the edges over which the offsets of ``fit`` step, first to last.
+
+    None where there are too many, or where a step beside them that is as high may be another.
+    """
     offsets, lines = fit.scanner.offsets, len(frame.rows)
     least = OF_SPAN * extent(fit.scanner.off(frame), frame.votes)[0]
     found: list[_Edge] = []
+    doubtful: list[_Edge] = []
     for width in WIDTHS:
         lag = max(4, round(lines * width))
         if lines < 6 * lag:
@@ -100,11 +106,17 @@ def _edges(frame: Thinned, fit: Fit, whole: Thinned) -> list[_Edge]:
             first = _middle_of_peak(step)
             if step[first] < least_here:
                 break
-            edge_here = _edge_at(frame, fit.scanner, whole, first, first + lag)
-            if edge_here is not None:
-                found.append(edge_here)
+            edge, mixed, astray = _edge_at(frame, fit.scanner, whole, first, first + lag)
+            sure = mixed >= FEWEST_MIXED and astray <= (ASTRAY if mixed > FEWEST_MIXED else NONE_ASTRAY)
+            if sure:
+                found.append(edge)
+            elif mixed >= FEWEST_MIXED:
+                doubtful.append(edge)
             step[max(first - lag, 0) : first + lag] = 0
-    return sorted(found, key=lambda edge: edge.first) if len(found) < MOST else []
+    highest = max((abs(edge.step_nm) for edge in found), default=0.0)
+    others = [one for one in doubtful if not any(one.first < edge.last and edge.first < one.last for edge in found)]
+    missed = any(abs(one.step_nm) > AS_HIGH * highest for one in others)
+    return [] if missed or len(found) >= MOST else sorted(found, key=lambda edge: edge.first)
 
 
 def _middle_of_peak(values: Doubles) -> int:
@@ -117,8 +129,9 @@ def _middle_of_peak(values: Doubles) -> int:
     return (first + last) // 2
 
 
-def _edge_at(frame: Thinned, scanner: Scanner, whole: Thinned, first: int, last: int) -> _Edge | None:
-    """Return the edge between these lines, or None where a slip of the scanner would do."""
+def _edge_at(frame: Thinned, scanner: Scanner, whole: Thinned, first: int, last: int) -> tuple[_Edge, int, float]:
+    """Return the edge that may run between these lines, how many of them it mixes, and the share of the pixels before
+    and behind that lie as if on the other side."""
     lag = last - first
     rows = np.arange(frame.rows[first - lag], frame.rows[last + lag - 1] + 1)
     before, after = _courses(scanner.offsets, frame, first, last, rows)
@@ -128,13 +141,11 @@ def _edge_at(frame: Thinned, scanner: Scanner, whole: Thinned, first: int, last:
     behind = across > 0.5
     share = behind.mean(axis=1)
     inner = (rows >= frame.rows[first]) & (rows < frame.rows[last])
-    outside = np.where(rows < frame.rows[first], share, 1 - share)[~inner]
-    mixed = (share > MIXED) & (share < 1 - MIXED) & inner
-    if outside.mean() > ASTRAY or np.count_nonzero(mixed) < FEWEST_MIXED:
-        return None
+    astray = float(np.where(rows < frame.rows[first], share, 1 - share)[~inner].mean())
+    mixed = int(np.count_nonzero((share > MIXED) & (share < 1 - MIXED) & inner))
     own = frame.rows[first:last] - rows[0]
     flank = (across > FLANK) & (across < 1 - FLANK)
-    return _Edge(first, last, float((after - before)[inner].mean()), behind[own], flank[own])
+    return _Edge(first, last, float((after - before)[inner].mean()), behind[own], flank[own]), mixed, astray
 
 
 def _courses(

@@ -4,7 +4,7 @@ Both interfere, and the heights rise and fall by some nanometres, a few times ov
 flat and shiny sample that is more than its steps. Found as the one wave in what levelling has left, and taken off where
 the surface is far tidier without it: flatter, less steep, its levels sharper.
 
-Rule: a wave that light cannot make, or that is all there is of the relief, is the sample's.
+Rule: a wave that light cannot make, that has overtones, or that is all there is of the relief, is the sample's.
 """
 
 from dataclasses import replace
@@ -33,6 +33,10 @@ SAMPLED = 80
 """Lines and columns that are looked at, at least, where there are so many."""
 STANDS_OUT, APART = 2.0, 2.0
 """How many times higher than any other that is so many waves away."""
+OVERTONES, OVERTONE, SHARP = (2, 3), 0.04, 8.0
+"""Multiples of a grating's wave, which has walls or ridges: how high, as a share of it, and as a multiple of what is
+around, these must be for it to be one."""
+AROUND = 2.5 * np.array([(np.cos(turn), np.sin(turn)) for turn in np.linspace(0, 2 * np.pi, 12, endpoint=False)])
 OUTLIERS = (0.01, 0.99)
 TIDIER, WIDER, FLATTER, RELIEF_LEFT = 0.9, 1.02, 0.8, 0.3
 """By how much, in ln nm, the surface must be tidier without; to which share its levels' width and its slope must sink;
@@ -105,6 +109,11 @@ def _number_of(frame: Thinned) -> Waves | None:
         return -abs(complex(_turns(number[:1], lines_at)[0] @ pull @ _turns(number[1:], columns_at)[0]))
 
     found = optimize.fmin(missed, np.array(first), xtol=1e-3, ftol=np.inf, disp=False)
+    for times in OVERTONES:
+        own = -missed(times * found)
+        around = np.median([-missed(times * found + beside) for beside in AROUND])
+        if own > -OVERTONE * missed(found) and own > SHARP * around:
+            return None
     return float(found[0]), float(found[1])
 
 

@@ -227,8 +227,11 @@ def fitted(frame: Thinned, order: int, *, whole: Thinned | None) -> Fit:
     fit = _fitted(frame, order)
     if whole is None:
         return fit
-    steady = with_edges(frame, fit, whole, lambda calm: _fitted(calm, order))
-    return with_bars(frame, fit) if steady is fit else steady
+    barred, edged = with_bars(frame, fit), with_edges(frame, fit, whole, lambda calm: _fitted(calm, order))
+    if barred is fit or edged is fit:
+        return edged if barred is fit else barred
+    left = [leftover(frame, one.scanner) for one in (edged, barred)]
+    return (edged, barred)[int(np.argmin([one.disorder + np.log(one.span_nm) for one in left]))]
 
 
 def _fitted(frame: Thinned, order: int) -> Fit:
