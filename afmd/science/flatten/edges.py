@@ -8,7 +8,7 @@ once more, and goes on across the edge as it came.
 Rule: an edge that is as straight as a slip is taken for one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -38,6 +38,10 @@ MIXED, FEWEST_MIXED = 0.05, 2
 ASTRAY, NONE_ASTRAY = 0.02, 0.003
 """Which share of the pixels before and behind may lie as if on the other side: more, and what mixes lines is what
 stands all over the surface. The second where no more lines than the fewest are mixed."""
+ALIKE = 0.15
+"""By which share the heights of two edges of one film differ at most."""
+SWEEPS = 4
+"""How often each edge's step is told anew, since others lie in the courses that tell it."""
 AS_HIGH = 0.5
 """From what share of the highest edge on a step is as high: where one edge of several is missed, the surface climbs."""
 FLANK = 0.2
@@ -48,6 +52,8 @@ class _Edge(NamedTuple):
     """``first``, ``last``: the lines within which it runs. ``step_nm``: how much higher the ground behind it lies.
 
     ``behind``: True for pixels behind it, (last - first, columns). ``flank``: True for those on neither ground.
+    ``mixed``: how many lines have some of either. ``astray``: share of the pixels before and behind that lie as if on
+    the other side.
     """
 
     first: int
@@ -55,6 +61,21 @@ class _Edge(NamedTuple):
     step_nm: float
     behind: NDArray[np.bool_]
     flank: NDArray[np.bool_]
+    mixed: int
+    astray: float
+
+    @property
+    def is_sure(self) -> bool:
+        """True where no slip of the scanner looks so."""
+        return self.mixed >= FEWEST_MIXED and self.astray <= (ASTRAY if self.mixed > FEWEST_MIXED else NONE_ASTRAY)
+
+    def overlaps(self, other: "_Edge") -> bool:
+        """True where both run within some of the same lines."""
+        return self.first < other.last and other.first < self.last
+
+    def is_as_high(self, other: "_Edge") -> bool:
+        """True where both are of one height, up or down: no slip is as high as the film."""
+        return abs(abs(self.step_nm) - abs(other.step_nm)) < ALIKE * abs(other.step_nm)
 
 
 def with_edges(frame: Thinned, fit: Fit, whole: Thinned, again: Callable[[Thinned], Fit]) -> Fit:
@@ -74,7 +95,7 @@ def with_edges(frame: Thinned, fit: Fit, whole: Thinned, again: Callable[[Thinne
         votes[within][edge.flank] = 0
     calm = again(replace(frame, heights=heights, votes=votes))
     offsets = calm.scanner.offsets.copy()
-    for edge in edges:
+    for edge in edges * SWEEPS:
         before, after = _courses(offsets, frame, edge.first, edge.last, frame.rows[edge.first : edge.last])
         step = float((after - before).mean())
         offsets[edge.last :] -= step
@@ -87,36 +108,41 @@ def _edges(frame: Thinned, fit: Fit, whole: Thinned) -> list[_Edge]:
 
     None where there are too many, or where a step beside them that is as high may be another.
     """
-    offsets, lines = fit.scanner.offsets, len(frame.rows)
-    least = OF_SPAN * extent(fit.scanner.off(frame), frame.votes)[0]
     found: list[_Edge] = []
-    doubtful: list[_Edge] = []
+    others: list[_Edge] = []
     for width in WIDTHS:
-        lag = max(4, round(lines * width))
-        if lines < 6 * lag:
-            break
-        rise = offsets[lag:] - offsets[:-lag]
-        step = np.zeros_like(rise)
-        step[lag:-lag] = np.abs(rise[lag:-lag] - (rise[: -2 * lag] + rise[2 * lag :]) / 2)
-        step[lines - 2 * lag :] = 0
-        least_here = max(least, STANDS_OUT * narrow_sigma(step[lag : lines - 2 * lag]))
-        for edge in found:
-            step[max(edge.first - 2 * lag, 0) : edge.last + lag] = 0
-        for _ in range(MOST):
-            first = _middle_of_peak(step)
-            if step[first] < least_here:
-                break
-            edge, mixed, astray = _edge_at(frame, fit.scanner, whole, first, first + lag)
-            sure = mixed >= FEWEST_MIXED and astray <= (ASTRAY if mixed > FEWEST_MIXED else NONE_ASTRAY)
-            if sure:
-                found.append(edge)
-            elif mixed >= FEWEST_MIXED:
-                doubtful.append(edge)
-            step[max(first - lag, 0) : first + lag] = 0
+        for edge in _steps(frame, fit, whole, max(4, round(len(frame.rows) * width)), beside=found):
+            (found if edge.is_sure else others).append(edge)
+    others = [one for one in others if not any(one.overlaps(edge) for edge in found)]
+    straight = [one for one in others if one.astray <= NONE_ASTRAY and any(one.is_as_high(edge) for edge in found)]
     highest = max((abs(edge.step_nm) for edge in found), default=0.0)
-    others = [one for one in doubtful if not any(one.first < edge.last and edge.first < one.last for edge in found)]
-    missed = any(abs(one.step_nm) > AS_HIGH * highest for one in others)
+    left = [one for one in others if one.mixed >= FEWEST_MIXED and not any(one.overlaps(edge) for edge in straight)]
+    missed = any(abs(one.step_nm) > AS_HIGH * highest for one in left)
+    for one in straight:
+        if not any(one.overlaps(edge) for edge in found):
+            found.append(one)
     return [] if missed or len(found) >= MOST else sorted(found, key=lambda edge: edge.first)
+
+
+def _steps(frame: Thinned, fit: Fit, whole: Thinned, lag: int, *, beside: list[_Edge]) -> Iterator[_Edge]:
+    """Yield what may be edges within ``lag`` lines, the highest first, away from the edges that are known."""
+    offsets, lines = fit.scanner.offsets, len(frame.rows)
+    if lines < 6 * lag:
+        return
+    rise = offsets[lag:] - offsets[:-lag]
+    step = np.zeros_like(rise)
+    step[lag:-lag] = np.abs(rise[lag:-lag] - (rise[: -2 * lag] + rise[2 * lag :]) / 2)
+    step[lines - 2 * lag :] = 0
+    usual = narrow_sigma(step[lag : lines - 2 * lag])
+    least = max(OF_SPAN * extent(fit.scanner.off(frame), frame.votes)[0], STANDS_OUT * usual)
+    for edge in beside:
+        step[max(edge.first - 2 * lag, 0) : edge.last + lag] = 0
+    for _ in range(MOST):
+        first = _middle_of_peak(step)
+        if step[first] < least:
+            return
+        yield _edge_at(frame, fit.scanner, whole, first, first + lag)
+        step[max(first - lag, 0) : first + lag] = 0
 
 
 def _middle_of_peak(values: Doubles) -> int:
@@ -129,9 +155,8 @@ def _middle_of_peak(values: Doubles) -> int:
     return (first + last) // 2
 
 
-def _edge_at(frame: Thinned, scanner: Scanner, whole: Thinned, first: int, last: int) -> tuple[_Edge, int, float]:
-    """Return the edge that may run between these lines, how many of them it mixes, and the share of the pixels before
-    and behind that lie as if on the other side."""
+def _edge_at(frame: Thinned, scanner: Scanner, whole: Thinned, first: int, last: int) -> _Edge:
+    """Return the edge that may run between these lines."""
     lag = last - first
     rows = np.arange(frame.rows[first - lag], frame.rows[last + lag - 1] + 1)
     before, after = _courses(scanner.offsets, frame, first, last, rows)
@@ -145,7 +170,8 @@ def _edge_at(frame: Thinned, scanner: Scanner, whole: Thinned, first: int, last:
     mixed = int(np.count_nonzero((share > MIXED) & (share < 1 - MIXED) & inner))
     own = frame.rows[first:last] - rows[0]
     flank = (across > FLANK) & (across < 1 - FLANK)
-    return _Edge(first, last, float((after - before)[inner].mean()), behind[own], flank[own]), mixed, astray
+    step_nm = float((after - before)[inner].mean())
+    return _Edge(first, last, step_nm, behind[own], flank[own], mixed, astray)
 
 
 def _courses(

@@ -25,6 +25,13 @@ EXPLAINS, FEWEST_WAVES, LEAST, SHARP_HERE = 0.65, 3.0, 0.1, 8.0
 the lattice's; the same bounds as above for a line that lies just where the wave has its own."""
 
 
+PARTS, SLOWEST_ASKEW = 8, 0.12
+"""Into how many parts the lines are cut, and the highest frequency, per line, that is looked at."""
+TURN, STEADY, UNEVEN = 1.0, 0.1, 0.25
+"""By how much, in radians, a wave's phase must turn along the lines, how far it departs from that at most, as a share,
+and how uneven the parts' waves are at most."""
+
+
 def is_a_lattice(flat: Floats, wave: Wave) -> bool:
     """True where ``flat`` (lines, columns; nm) repeats on a slant: its spectrum has a sharp line off both axes.
 
@@ -44,9 +51,11 @@ def without_lattices_wave(offsets: Doubles, flat: Floats, *, at: NDArray[np.intp
     """
     places = at.astype(np.float64)
     wave = strongest(places, offsets, axis=0, length=length)
-    if wave is None or wave.explains < EXPLAINS or wave.frequency * length < FEWEST_WAVES:
+    if wave is None or wave.frequency * length < FEWEST_WAVES:
         return offsets
-    if not _repeats_with(flat, wave, length):
+    if not (
+        (wave.explains >= EXPLAINS and _repeats_with(flat, wave, length)) or _turns_along(flat, offsets, wave, places)
+    ):
         return offsets
     bend = bend_of(places, length)
     design = np.column_stack([bend, multiples_of(wave, places)])
@@ -67,6 +76,27 @@ def _repeats_with(flat: Floats, wave: Wave, length: int) -> bool:
     row = int(rows[height[rows, col].argmax()])
     high = height[row, col] > LEAST * wave.amplitude
     return bool(high and _sharpest(height, np.array([row]), np.array([col])) > SHARP_HERE)
+
+
+def _turns_along(flat: Floats, offsets: Doubles, wave: Wave, places: Doubles) -> bool:
+    """True where a wave down the frame lies askew: its phase turns steadily from the first column to the last.
+
+    What lines add, they add to all of their pixels at once; a slow tone of the instrument turns by its own phase within
+    a line, which is less than this.
+    """
+    if wave.frequency > SLOWEST_ASKEW or flat.shape[1] < 2 * PARTS:
+        return False
+    bend = bend_of(places, int(places[-1]) + 1)
+    parts = np.array_split(flat, PARTS, axis=1)
+    columns = np.array([np.median(part, axis=1) for part in parts]).T + offsets[:, None]
+    angle = 2 * np.pi * wave.frequency * places
+    design = np.column_stack([np.exp(1j * angle), np.exp(-1j * angle), bend])
+    found = np.linalg.lstsq(design, columns.astype(np.complex128), rcond=None)[0][0]
+    size, phase = np.abs(found), np.unwrap(np.angle(found))
+    across = np.linspace(-0.5, 0.5, PARTS)
+    turn, middle = np.polyfit(across, phase, 1)
+    departs = float((phase - turn * across - middle).std())
+    return bool(abs(turn) > TURN and departs < STEADY * abs(turn) and size.std() < UNEVEN * size.mean())
 
 
 def _thinned_spectrum(flat: Floats) -> Floats:
