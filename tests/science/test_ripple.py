@@ -37,11 +37,11 @@ def dna(seed):
 def found(heights, *, pixel_nm=(2.0, 2.0)):
     """The ripple that is taken off, or None."""
     frame = thinned(Ground(np.asarray(heights, dtype=np.float32), None, None, pixel_nm))
-    wave = ground_wave(fitted(frame, 3, bars=True), frame, heights.shape)
+    wave = ground_wave(fitted(frame, 3, whole=frame), frame, heights.shape)
     if wave is None:
         return None
     calm = wave.off(frame, heights.shape)
-    return scanners_own(wave, fitted(calm, 3, bars=True), calm, heights.shape)
+    return scanners_own(wave, fitted(calm, 3, whole=calm), calm, heights.shape)
 
 
 @pytest.mark.parametrize("degrees", [0, 90])

@@ -176,9 +176,12 @@ def _scanner_of(ground: Ground) -> Background:
             frame, fit = calm, again
     shape = smooth_part(fit.scanner.shape, wave_power(fit.rest, fit.weight, frame))
     offsets = scanner_part(fit.scanner.offsets, fit.discord)
-    if bars:
+    if whole is not None:
         offsets = without_recurring_levels(offsets)
-        offsets = without_lattices_wave(offsets, fit.scanner.off(frame), at=frame.rows, length=len(ground.heights))
+        bare = fit.scanner._replace(offsets=np.zeros(len(whole.rows))).off(whole)[frame.rows]
+        offsets = without_lattices_wave(
+            offsets, fit.scanner.off(frame), at=frame.rows, length=len(ground.heights), whole=bare
+        )
     found = _background(ground, frame, Scanner(shape, offsets, fit.scanner.twist))
     if lean is not None:
         found = _with_leans(ground, frame, found, lean)

@@ -27,7 +27,7 @@ the lattice's; the same bounds as above for a line that lies just where the wave
 
 PARTS, SLOWEST_ASKEW = 8, 0.12
 """Into how many parts the lines are cut, and the highest frequency, per line, that is looked at."""
-TURN, STEADY, UNEVEN = 1.0, 0.1, 0.25
+TURN, STEADY, UNEVEN = 0.6, 0.1, 0.15
 """By how much, in radians, a wave's phase must turn along the lines, how far it departs from that at most, as a share,
 and how uneven the parts' waves are at most."""
 
@@ -44,18 +44,20 @@ def is_a_lattice(flat: Floats, wave: Wave) -> bool:
     return _sharpest(height, rows + OFF_AXIS, cols + OFF_AXIS) > SHARP
 
 
-def without_lattices_wave(offsets: Doubles, flat: Floats, *, at: NDArray[np.intp], length: int) -> Doubles:
+def without_lattices_wave(
+    offsets: Doubles, flat: Floats, *, at: NDArray[np.intp], length: int, whole: Floats | None = None
+) -> Doubles:
     """Return the (lines,) ``offsets`` without the wave that a lattice in ``flat`` (lines, columns) has put there; nm.
 
+    Or a grating that lies a little askew in ``whole``, the same before offsets were taken off, of every pixel.
     ``at``: where the lines lie in a frame of ``length`` lines.
     """
     places = at.astype(np.float64)
     wave = strongest(places, offsets, axis=0, length=length)
     if wave is None or wave.frequency * length < FEWEST_WAVES:
         return offsets
-    if not (
-        (wave.explains >= EXPLAINS and _repeats_with(flat, wave, length)) or _turns_along(flat, offsets, wave, places)
-    ):
+    repeats = wave.explains >= EXPLAINS and _repeats_with(flat, wave, length)
+    if not repeats and (whole is None or not _turns_along(whole, wave, places, length)):
         return offsets
     bend = bend_of(places, length)
     design = np.column_stack([bend, multiples_of(wave, places)])
@@ -78,19 +80,17 @@ def _repeats_with(flat: Floats, wave: Wave, length: int) -> bool:
     return bool(high and _sharpest(height, np.array([row]), np.array([col])) > SHARP_HERE)
 
 
-def _turns_along(flat: Floats, offsets: Doubles, wave: Wave, places: Doubles) -> bool:
+def _turns_along(whole: Floats, wave: Wave, places: Doubles, length: int) -> bool:
     """True where a wave down the frame lies askew: its phase turns steadily from the first column to the last.
 
     What lines add, they add to all of their pixels at once; a slow tone of the instrument turns by its own phase within
     a line, which is less than this.
     """
-    if wave.frequency > SLOWEST_ASKEW or flat.shape[1] < 2 * PARTS:
+    if wave.frequency > SLOWEST_ASKEW or whole.shape[1] < 2 * PARTS:
         return False
-    bend = bend_of(places, int(places[-1]) + 1)
-    parts = np.array_split(flat, PARTS, axis=1)
-    columns = np.array([np.median(part, axis=1) for part in parts]).T + offsets[:, None]
+    columns = np.array([np.median(part, axis=1) for part in np.array_split(whole, PARTS, axis=1)]).T
     angle = 2 * np.pi * wave.frequency * places
-    design = np.column_stack([np.exp(1j * angle), np.exp(-1j * angle), bend])
+    design = np.column_stack([np.exp(1j * angle), np.exp(-1j * angle), bend_of(places, length)])
     found = np.linalg.lstsq(design, columns.astype(np.complex128), rcond=None)[0][0]
     size, phase = np.abs(found), np.unwrap(np.angle(found))
     across = np.linspace(-0.5, 0.5, PARTS)
