@@ -22,7 +22,7 @@ from afmd.science.flatten.fringes import fringes_left, is_tidier
 from afmd.science.flatten.guesses import Leftover, best_guess, extent, least_width, leftover, low_guess, plain_guess
 from afmd.science.flatten.hum import hum_in
 from afmd.science.flatten.jumps import undo_jumps
-from afmd.science.flatten.lattice import without_lattices_wave
+from afmd.science.flatten.lattice import lies_askew, without_lattices_wave
 from afmd.science.flatten.leans import bears_no_offsets, bears_the_mark, leans
 from afmd.science.flatten.plateaus import plateau_guess
 from afmd.science.flatten.recurrence import without_recurring_levels
@@ -36,7 +36,7 @@ from afmd.science.flatten.sunken import without_sunken_lines
 from afmd.science.flatten.terms import Background, Ground
 from afmd.science.flatten.thinned import Thinned, thinned
 from afmd.science.flatten.vicinal import find_stairs, leans_so
-from afmd.science.flatten.waves import Wave
+from afmd.science.flatten.waves import Wave, places_of
 from afmd.science.robust import TINY, line_median
 
 ROUNDS = 2
@@ -167,6 +167,9 @@ def _scanner_of(ground: Ground) -> Background:
     if levelled:
         frame, fit, lean = _upright(frame, fit, order)
     wave = ground_wave(fit, frame, ground.heights.shape)
+    if wave is not None and whole is not None and wave.axis == 1:
+        places = places_of(whole, ground.heights.shape, axis=1)
+        wave = None if lies_askew(whole.heights.T, wave, places, ground.heights.shape[1]) else wave
     if wave is not None:
         calm = wave.off(frame, ground.heights.shape)
         again = fitted(calm, order, whole=None if whole is None else wave.off(whole, ground.heights.shape))

@@ -57,7 +57,7 @@ def without_lattices_wave(
     if wave is None or wave.frequency * length < FEWEST_WAVES:
         return offsets
     repeats = wave.explains >= EXPLAINS and _repeats_with(flat, wave, length)
-    if not repeats and (whole is None or not _turns_along(whole, wave, places, length)):
+    if not repeats and (whole is None or not lies_askew(whole, wave, places, length)):
         return offsets
     bend = bend_of(places, length)
     design = np.column_stack([bend, multiples_of(wave, places)])
@@ -80,11 +80,12 @@ def _repeats_with(flat: Floats, wave: Wave, length: int) -> bool:
     return bool(high and _sharpest(height, np.array([row]), np.array([col])) > SHARP_HERE)
 
 
-def _turns_along(whole: Floats, wave: Wave, places: Doubles, length: int) -> bool:
-    """True where a wave down the frame lies askew: its phase turns steadily from the first column to the last.
+def lies_askew(whole: Floats, wave: Wave, places: Doubles, length: int) -> bool:
+    """True where a wave's crests are not square to its axis: its phase turns steadily from one side to the other.
 
     What lines add, they add to all of their pixels at once; a slow tone of the instrument turns by its own phase within
-    a line, which is less than this.
+    a line, which is less than this; and a scanner's own wave along the lines is alike on all of them. ``whole``: nm,
+    the wave's axis first; ``places``: px along it, of ``length``.
     """
     if wave.frequency > SLOWEST_ASKEW or whole.shape[1] < 2 * PARTS:
         return False
