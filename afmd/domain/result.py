@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.findings import Backend, Label
+from afmd.domain.levelling import Levelling
 from afmd.domain.params import Params
 from afmd.domain.tip import Tip
 from afmd.domain.tip_method import TipMethod
@@ -106,6 +107,7 @@ class Restoration:
     last bit. ``touched``: True where a height was filled. ``sigma``: standard deviation in nm of filled pixels, 0
     elsewhere. ``refusal``: why the scan was not restored (mostly artefact), or empty.
     ``timings_ms``: milliseconds by stage, in order. ``params``: the parameters in force.
+    ``levelling``: how it was levelled, and what was taken off besides a smooth shape and the lines' offsets.
     ``deconvolved``: the restored surface without the tip's shape, or None where that was not asked for.
     Lines that were never scanned are in both masks, not ``touched``, and hold the lowest of the ``flattened`` heights.
     """
@@ -125,5 +127,6 @@ class Restoration:
     classifier: Backend
     segmenter: Backend
     timings_ms: Mapping[str, float]
+    levelling: Levelling
     refusal: str = ""
     deconvolved: Deconvolved | None = None

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.findings import Segmentation
+from afmd.domain.levelling import Levelling
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
 from afmd.science.blank import scanned_lines
@@ -61,8 +62,13 @@ class Cut:
             excluded=excluded, flattened=self._laid(part.flattened, lowest),
             restored=self._laid(part.restored, lowest), touched=self._laid(part.touched),
             sigma=self._laid(part.sigma), deconvolved=undone,
+            levelling=self.levelling(part.levelling),
             quality=replace(part.quality, verdict=f"{self._told()} {part.quality.verdict}"),
         )  # fmt: skip
+
+    def levelling(self, part: Levelling) -> Levelling:
+        """Return how the part was levelled, its jumps counted from the scan's first line."""
+        return replace(part, jumps=tuple(jump._replace(row=jump.row + self.lines.start) for jump in part.jumps))
 
     def flags(self, part: Flags | None) -> Flags | None:
         """Return flags of the part's lines, or of their pixels, as the scan's; blank ones are False."""

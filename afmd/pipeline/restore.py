@@ -76,12 +76,13 @@ def _restored(
         found = classified(scan, params=params, classifier=classifier)
     with watch("segment"):
         seen, masks = segmented(scan, params=params, segmenter=segmenter)
-        found = doubted(overruled(found, masks.final, seen=seen, params=params), seen)
     with watch("flatten"):
         ground = ground_of(masks.grown, excluded=excluded, feature=seen.feature, params=params)
         feature = None if seen.feature is None else seen.feature & ~(masks.grown | excluded | ground)
         spoilt = masks.grown & ~(excluded | ground)
-        flattened = levelled(scan, ground=ground, feature=feature, spoilt=spoilt, params=params)
+        level = levelled(scan, ground=ground, feature=feature, spoilt=spoilt, params=params)
+        flattened, levelling = level.heights, level.levelling
+    found = doubted(overruled(found, masks.final, seen=seen, levelling=levelling, params=params), seen)
     refusal = refused(scan, masks.final, params=params)
     spare = spared(found, seen, params)
     holes = np.zeros_like(masks.final) if refusal else holes_in(masks.final, found, seen=seen, params=params)
@@ -99,6 +100,7 @@ def _restored(
             scan.heights, flattened, restored, mask=seen.mask, touched=touched, sigma=sigma,
             pixel_nm=scan.pixel_nm, retrace_raw=scan.retrace, label=found.label, abstained=found.abstained,
             refusal=refusal, left_share=float((doubtful & ~touched).mean()), changed=cut.flags(seen.changed),
+            levelling=cut.levelling(levelling),
         )  # fmt: skip
     without_tip = None
     if tip is not None:
@@ -109,5 +111,5 @@ def _restored(
         label=found.label, probabilities=found.probabilities, abstained=found.abstained, raw_mask=seen.raw_mask,
         mask=seen.mask, excluded=excluded, flattened=flattened, restored=restored, touched=touched,
         sigma=sigma, quality=figures, params=params, classifier=found.backend, segmenter=seen.backend,
-        timings_ms=watch.timings_ms(), refusal=refusal, deconvolved=without_tip,
+        timings_ms=watch.timings_ms(), levelling=levelling, refusal=refusal, deconvolved=without_tip,
     )  # fmt: skip

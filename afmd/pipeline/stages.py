@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.findings import Classification, Label, Segmentation
+from afmd.domain.levelling import DisturbanceKind, Levelling
 from afmd.domain.params import Params, Preset
 from afmd.domain.ports import Classifier, Segmenter
 from afmd.domain.result import Filled
@@ -25,6 +26,9 @@ SPOTS, SPOT_PX, WHOLE_LINE = 10, 25, 0.9
 good: of 17 such that were called good, among 935 scans of simulators by other hands, 16 were not."""
 STILL_GOOD = 0.05
 """Probability of being good that is left to such a scan; the rest goes to the class that its regions tell."""
+ADDED = frozenset({DisturbanceKind.HUM, DisturbanceKind.FRINGES})
+"""Waves that are surely no sample's: of 480 scans of simulators by other hands they were found in eight, all of which
+have them."""
 BARS_ASKED, STILL_SPOILT = 0.02, 0.2
 """Share of the frame that must be masked for bars along the lines to be sought; what is left to a class that they
 explain away."""
@@ -53,19 +57,19 @@ def _is_unclaimed(chances: Mapping[Label, float], params: Params) -> bool:
 
 
 def overruled(
-    found: Classification, spoilt: NDArray[np.bool_], *, seen: Segmentation, params: Params
+    found: Classification, spoilt: NDArray[np.bool_], *, seen: Segmentation, levelling: Levelling, params: Params
 ) -> Classification:
-    """Return the class after what masks tell of it has been heard.
+    """Return the class after what masks and levelling tell of it has been heard.
 
-    Of a scan that was called good, whole lines that are surely spoilt tell of not tracking, and many spots that are of
-    an imaging artefact. Of one that was not, bars along the lines that looked spoilt tell that it may be good, unless
-    much else is masked. The class that is told takes over what the other loses. ``spoilt``: what may be repaired, bool
-    (rows, cols). ``published`` asks the classifier alone.
+    Of a scan that was called good, whole lines that are surely spoilt tell of not tracking, and many spots that are,
+    hum and fringes of an imaging artefact. Of one that was not, bars along the lines that looked spoilt tell that it
+    may be good, unless much else is masked. The class that is told takes over what the other loses. ``spoilt``: what
+    may be repaired, bool (rows, cols). ``published`` asks the classifier alone.
     """
     if params.preset is Preset.PUBLISHED:
         return found
     if found.label is Label.GOOD:
-        told = _told_by(mask.regions_as_sure(spoilt, probability=seen.probability, least=SURE))
+        told = _told_by(mask.regions_as_sure(spoilt, probability=seen.probability, least=SURE), levelling)
         return found if told is None else _moved(found, to=told, left=STILL_GOOD, params=params)
     mistaken = seen.bars is not None and found.label is not Label.TIP_CONTAMINATION
     if mistaken and seen.mask.mean() <= CONTRADICTED:
@@ -73,11 +77,12 @@ def overruled(
     return found
 
 
-def _told_by(sure: NDArray[np.bool_]) -> Label | None:
-    """Return the class that surely spoilt pixels tell of, or None."""
+def _told_by(sure: NDArray[np.bool_], levelling: Levelling) -> Label | None:
+    """Return the class that surely spoilt pixels tell of, and waves that were taken off, or None."""
     if (sure.mean(axis=1) >= WHOLE_LINE).any():
         return Label.NOT_TRACKING
-    return Label.IMAGING_ARTIFACT if mask.count_of_spots(sure, high=SPOT_PX) >= SPOTS else None
+    waves = not ADDED.isdisjoint(wave.kind for wave in levelling.disturbances)
+    return Label.IMAGING_ARTIFACT if waves or mask.count_of_spots(sure, high=SPOT_PX) >= SPOTS else None
 
 
 def _moved(found: Classification, *, to: Label, left: float, params: Params) -> Classification:
@@ -185,14 +190,14 @@ def levelled(
     feature: NDArray[np.bool_] | None,
     spoilt: NDArray[np.bool_],
     params: Params,
-) -> NDArray[np.float32]:
-    """Return the levelled heights, fitted to ``ground``. Raises ``CannotLevel``.
+) -> flatten.Levelled:
+    """Return the scan levelled on ``ground``. Raises ``CannotLevel``.
 
     ``feature``, ``spoilt``: what may vote where the surface is the likelier for it, (rows, cols).
     """
     return flatten.level(
         scan.heights, pixel_nm=scan.pixel_nm, ground=ground, feature=feature, spoilt=spoilt, params=params
-    ).heights  # fmt: skip
+    )
 
 
 def ground_of(

@@ -34,7 +34,7 @@ GRID_FACTS = frozenset({"rows", "cols", "pixel_nm", "rows_expected"})
 CLASS_FACTS = frozenset({"label", "probabilities", "abstained", "classifier"})
 REPAIR_NUMBERS = ("masked_share", "touched_share", "confidence", "sa_before_nm", "sa_after_nm", "total_ms")
 REPAIR_FACTS = frozenset(
-    {*REPAIR_NUMBERS, "repair", "verdict", "refusal", "outputs", "segmenter", "params", "deconvolution"}
+    {*REPAIR_NUMBERS, "repair", "verdict", "refusal", "outputs", "segmenter", "params", "deconvolution", "levelling"}
 )
 PROBLEM_FACTS = frozenset({"reason", "what", "why", "mend", "error"})
 ORIGINAL_FACTS = frozenset({"duplicate_of", "original_name"})
@@ -198,8 +198,17 @@ def _repair(facts: Mapping[str, Any]) -> scan_pb2.Repair:
         segmenter=_backend(facts["segmenter"]) if "segmenter" in facts else None,
         params=_params(facts["params"]) if "params" in facts else None,
         deconvolution=_deconvolution(facts["deconvolution"]) if "deconvolution" in facts else None,
+        levelling=_levelling(facts["levelling"]) if "levelling" in facts else None,
         **{name: facts[name] for name in REPAIR_NUMBERS if name in facts},
     )
+
+
+def _levelling(told: Mapping[str, Any]) -> scan_pb2.Levelling:
+    return scan_pb2.Levelling(
+        method=told.get("method", ""), direction=told.get("direction", ""), order=told.get("order", 0),
+        jumps=[scan_pb2.Jump(**jump) for jump in told.get("jumps", ())],
+        disturbances=[scan_pb2.Disturbance(**wave) for wave in told.get("disturbances", ())],
+    )  # fmt: skip
 
 
 def _deconvolution(told: Mapping[str, Any]) -> scan_pb2.Deconvolution:

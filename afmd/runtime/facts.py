@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from afmd.domain.levelling import Levelling
 from afmd.domain.result import Deconvolved, Restoration
 from afmd.domain.scan import Scan
 from afmd.telemetry.logs import error_fields, ours
@@ -44,8 +45,23 @@ def of_restoration(restoration: Restoration, *, repair: int, total_ms: float) ->
         "sa_after_nm": _number(quality.after.sa_nm, 6),
         "params": restoration.params.as_dict(),
         "total_ms": _number(total_ms, 1),
+        "levelling": _of_levelling(restoration.levelling),
         **_of_tip(restoration.deconvolved),
     }
+
+
+def _of_levelling(found: Levelling) -> dict[str, Any]:
+    """Return what levelling took off."""
+    jumps = [{"row": jump.row, "col": jump.col, "height_nm": _number(jump.height_nm, 6)} for jump in found.jumps]
+    disturbances = [
+        {"kind": wave.kind.value, "amplitude_nm": _number(wave.amplitude_nm, 6),
+         "down": _number(wave.down, 6), "across": _number(wave.across, 6)}
+        for wave in found.disturbances
+    ]  # fmt: skip
+    return {
+        "method": found.method, "direction": found.direction, "order": found.order, "jumps": jumps,
+        "disturbances": disturbances,
+    }  # fmt: skip
 
 
 def _of_tip(found: Deconvolved | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from afmd.domain.findings import Label
+from afmd.domain.levelling import DisturbanceKind, Levelling
 from afmd.domain.result import Quality
 from afmd.science.confidence import confidence
 from afmd.science.roughness import line_residual_nm, mean_gradient, roughness
@@ -43,7 +44,16 @@ ADVICE: Mapping[Label, str] = MappingProxyType(
 )
 """What a person can do about each class, after the fact."""
 MOST_BANDS = 3
-"""Bands of lines that a verdict names."""
+"""Bands of lines, and jumps, that a verdict names."""
+LARGE_STEP = 0.05
+"""Share of what the restored surface spans from which on a step that was undone is worth a word."""
+TAKEN_OFF: Mapping[DisturbanceKind, str] = MappingProxyType(
+    {
+        DisturbanceKind.HUM: "Hum",
+        DisturbanceKind.FRINGES: "Interference of laser light",
+        DisturbanceKind.RIPPLE: "A ripple of the scanner",
+    }
+)
 
 
 def assess(  # noqa: PLR0913 a judgement must hear every stage
@@ -61,13 +71,14 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
     refusal: str,
     left_share: float = 0.0,
     changed: NDArray[np.bool_] | None = None,
+    levelling: Levelling | None = None,
 ) -> Quality:
     """Judge one repair.
 
     ``raw``, ``flattened``, ``restored``: (rows, cols) nm. ``mask``: True = spoilt. ``touched``: True = filled.
     ``sigma``: nm, the filled pixels' standard deviation, 0 elsewhere. ``retrace_raw``: the other pass, as recorded.
     ``left_share``: of the frame, masked too doubtfully to be filled. ``changed``: (rows,), True for lines that another
-    tip seems to have drawn, or None.
+    tip seems to have drawn, or None. ``levelling``: what it took off is told, or None.
     """
     ground = _ground(mask)
     shares = _Shares.of(ground)
@@ -99,7 +110,7 @@ def assess(  # noqa: PLR0913 a judgement must hear every stage
             touched_share=share,
             left_share=left_share,
             farthest_nm=farthest,
-            changed=changed,
+            found=_taken_off(levelling, relief_nm=after.sz_nm) + _tip_changed(changed),
         ),
         pass_rms_before_nm=passes[0],
         pass_rms_after_nm=passes[1],
@@ -265,22 +276,37 @@ def _tip_changed(changed: NDArray[np.bool_] | None) -> str:
     return f" Another tip seems to have drawn lines {', '.join(bands[:MOST_BANDS])}{more} from the top."
 
 
+def _taken_off(levelling: Levelling | None, *, relief_nm: float) -> str:
+    """Say which waves levelling took off, and in which lines it undid large steps; nothing where there were none."""
+    if levelling is None:
+        return ""
+    heights = dict.fromkeys(TAKEN_OFF, 0.0)
+    for wave in levelling.disturbances:
+        heights[wave.kind] = float(np.hypot(heights[wave.kind], wave.amplitude_nm))
+    waves = "".join(f" {TAKEN_OFF[kind]} of ±{high:.2g} nm was taken off." for kind, high in heights.items() if high)
+    lines = sorted({jump.row + 1 for jump in levelling.jumps if abs(jump.height_nm) > LARGE_STEP * relief_nm})
+    if not lines:
+        return waves
+    told = ", ".join(map(str, lines[:MOST_BANDS])) + (", …" if len(lines) > MOST_BANDS else "")
+    steps = "A step in line {} was" if len(lines) == 1 else "Steps in lines {} were"
+    return f"{waves} {steps.format(told)} taken for the scanner's."
+
+
 def _verdict(
     label: Label, *, abstained: bool, refusal: str, touched_share: float, left_share: float, farthest_nm: float,
-    changed: NDArray[np.bool_] | None,
+    found: str,
 ) -> str:  # fmt: skip
-    """Say it to a person in a sentence or two."""
-    another_tip = _tip_changed(changed)
+    """Say it to a person in a sentence or two; ``found``: what else there is to say."""
     if refusal:
-        return f"Not restored: {refusal}{another_tip}"
+        return f"Not restored: {refusal}{found}"
     doubt = " It is not sure what is wrong with the scan, or whether anything is." if abstained else ""
     if touched_share == 0 and label is Label.GOOD and not abstained:
-        return f"A good scan: levelled only.{another_tip}"
+        return f"A good scan: levelled only.{found}"
     if touched_share == 0:
         had = "was" if abstained or left_share else "had to be"
-        return f"Levelled; nothing {had} filled.{_left(left_share)}{another_tip}{doubt}"
+        return f"Levelled; nothing {had} filled.{_left(left_share)}{found}{doubt}"
     filled = f"{_told(touched_share)} of the pixels were filled, none further than {farthest_nm:.3g} nm from data."
-    return f"Restored: {filled}{_left(left_share)}{another_tip}{doubt or ADVICE[label]}"
+    return f"Restored: {filled}{_left(left_share)}{found}{doubt or ADVICE[label]}"
 
 
 def _left(share: float) -> str:

@@ -33,9 +33,12 @@ from afmd_client.nouns import (
     Classification,
     Deconvolution,
     Direction,
+    Disturbance,
     Event,
     Grid,
+    Jump,
     Label,
+    Levelling,
     Original,
     Problem,
     Repair,
@@ -52,7 +55,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArrayKind", "Backend", "Bookmark", "Channel", "Classification", "Client", "ClientError", "Corrupt",
-    "Deconvolution", "Defect", "Direction", "Event", "Grid", "HistoryGone", "InvalidInput", "Label", "LimitReached",
-    "NotAuthenticated", "NotFound", "NotPermitted", "Original", "Problem", "Repair", "Scan", "ScanArray", "Scans",
-    "State", "Status", "TimedOut", "Tip", "Unavailable", "Watch", "WrongState", "__version__", "plain",
+    "Deconvolution", "Defect", "Direction", "Disturbance", "Event", "Grid", "HistoryGone", "InvalidInput", "Jump",
+    "Label", "Levelling", "LimitReached", "NotAuthenticated", "NotFound", "NotPermitted", "Original", "Problem",
+    "Repair", "Scan", "ScanArray", "Scans", "State", "Status", "TimedOut", "Tip", "Unavailable", "Watch", "WrongState",
+    "__version__", "plain",
 ]  # fmt: skip

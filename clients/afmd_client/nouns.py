@@ -151,11 +151,45 @@ class Deconvolution:
 
 
 @dataclass(frozen=True, slots=True)
+class Jump:
+    """A shift of the whole height signal that was undone: from pixel (row, col) on, all lay ``height_nm`` higher."""
+
+    row: int
+    col: int
+    height_nm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """A wave over the frame that was taken off: ``hum``, ``fringes`` or ``ripple``.
+
+    ``amplitude_nm``: half the height from trough to crest; ``down``, ``across``: cycles per pixel.
+    """
+
+    kind: str
+    amplitude_nm: float
+    down: float
+    across: float
+
+
+@dataclass(frozen=True, slots=True)
+class Levelling:
+    """How a scan was levelled: the method, direction and order really used, and what else was taken off."""
+
+    method: str
+    direction: str
+    order: int
+    jumps: tuple[Jump, ...]
+    disturbances: tuple[Disturbance, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Repair:
     """One repair of a scan. What is not known (yet) is None or empty.
 
     ``refusal`` says why a scan was reported and not filled. ``outputs`` are file names on the daemon's side.
-    ``deconvolution`` is None where the removal of the tip's shape was not asked for.
+    ``levelling`` is None where the daemon does not tell, ``deconvolution`` where the removal of the tip's shape was not
+    asked for.
     """
 
     number: int
@@ -171,6 +205,7 @@ class Repair:
     params: Mapping[str, bool | int | float | str]
     total_ms: float | None
     deconvolution: Deconvolution | None = None
+    levelling: Levelling | None = None
 
 
 @dataclass(frozen=True, slots=True)

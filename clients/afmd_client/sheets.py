@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from afmd_client import board
-from afmd_client.nouns import Classification, Deconvolution, Grid, Repair, Scan, State, Status
+from afmd_client.nouns import Classification, Deconvolution, Grid, Levelling, Repair, Scan, State, Status
 from afmd_client.printable import printable
 
 GIB = 2**30
@@ -126,6 +126,8 @@ def _repaired(repair: Repair) -> dict[str, RenderableType]:
         pairs["time"] = f"{repair.total_ms:.0f} ms"
     if repair.segmenter is not None:
         pairs["segmenter"] = str(repair.segmenter)
+    if repair.levelling is not None and repair.levelling.method:
+        pairs["levelling"] = _levelling(repair.levelling)
     if repair.deconvolution is not None:
         pairs["tip"] = _tip(repair.deconvolution)
     if repair.params:
@@ -133,6 +135,12 @@ def _repaired(repair: Repair) -> dict[str, RenderableType]:
     if repair.outputs:
         pairs["files"] = "\n".join(repair.outputs)
     return pairs
+
+
+def _levelling(found: Levelling) -> str:
+    waves = [f"{wave.kind} of ±{wave.amplitude_nm:.2g} nm taken off" for wave in found.disturbances]
+    jumps = [f"jump of {jump.height_nm:+.3g} nm in line {jump.row + 1} undone" for jump in found.jumps]
+    return "; ".join([found.method, *waves, *jumps])
 
 
 def _tip(found: Deconvolution) -> str:

@@ -15,9 +15,12 @@ from afmd_client.nouns import (
     Classification,
     Deconvolution,
     Direction,
+    Disturbance,
     Event,
     Grid,
+    Jump,
     Label,
+    Levelling,
     Original,
     Problem,
     Repair,
@@ -188,6 +191,17 @@ def _repair(message: scan_pb2.Repair) -> Repair:
         segmenter=_backend(message.segmenter) if message.HasField("segmenter") else None,
         params=MappingProxyType(_params(message.params)),
         deconvolution=_deconvolution(message.deconvolution) if message.HasField("deconvolution") else None,
+        levelling=_levelling(message.levelling) if message.HasField("levelling") else None,
+    )
+
+
+def _levelling(message: scan_pb2.Levelling) -> Levelling:
+    return Levelling(
+        method=message.method,
+        direction=message.direction,
+        order=message.order,
+        jumps=tuple(Jump(one.row, one.col, one.height_nm) for one in message.jumps),
+        disturbances=tuple(Disturbance(w.kind, w.amplitude_nm, w.down, w.across) for w in message.disturbances),
     )
 
 

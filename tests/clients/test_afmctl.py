@@ -432,6 +432,19 @@ def test_a_share_is_never_told_as_nothing_when_it_is_something(share: float, tex
     assert percent(share) == text
 
 
+def test_show_says_what_levelling_took_off(
+    served: Served, afmctl: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"method": "joint", "direction": "row", "order": 2, "jumps": [{"row": 12, "col": 0, "height_nm": 4.5}],
+            "disturbances": [{"kind": "hum", "amplitude_nm": 1.25, "down": 0.4, "across": 0.1}]}  # fmt: skip
+    entry = served.restored("a.001", facts={**RESTORED, "levelling": told})
+
+    assert afmctl("show", entry.scan_id) == 0
+
+    page = " ".join(capsys.readouterr().out.split())
+    assert "joint; hum of ±1.2 nm taken off; jump of +4.5 nm in line 13 undone" in page
+
+
 @pytest.mark.parametrize("refusal", ["", "pixels of 9 nm are too coarse for a tip of 10 nm"])
 def test_show_says_what_became_of_the_tip(
     served: Served, afmctl: Callable[..., int], capsys: pytest.CaptureFixture[str], refusal: str

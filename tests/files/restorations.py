@@ -6,6 +6,7 @@ from types import MappingProxyType
 import numpy as np
 
 from afmd.domain.findings import Backend, Label
+from afmd.domain.levelling import Disturbance, DisturbanceKind, Jump, Levelling
 from afmd.domain.params import Params
 from afmd.domain.result import Deconvolved, Quality, Restoration, Roughness
 from afmd.domain.scan import Channel, Direction, Frame, Scan
@@ -25,6 +26,11 @@ def file_of(shape: tuple[int, int] = (40, 60), *, seed: int = 0, rows_expected: 
         Channel("Phase", Direction.TRACE, "°", (heights / 3).astype(np.float32)),
     ]
     return encode(channels, pixel_nm=(4.0, 2.0), frame=Frame.UP, rows_expected=rows_expected, note="made by hand")
+
+
+LEVELLING = Levelling(
+    "joint", "row", 2, (Jump(12, 0, 4.5),), (Disturbance(DisturbanceKind.FRINGES, 1.25, 0.01, -0.02),)
+)
 
 
 def scan_of(data: bytes, name: str = "made.001") -> Scan:
@@ -55,6 +61,7 @@ def restoration_of(
         classifier=Backend("rules", "1"),
         segmenter=Backend("rules", "1"),
         timings_ms=MappingProxyType({"classify": 1.5, "total": 20.0}),
+        levelling=LEVELLING,
         refusal=refusal,
     )
 

@@ -178,6 +178,10 @@ def test_the_record_tells_what_was_done_by_what_with_what_result(case: Case) -> 
     assert (told["label"], told["abstained"], told["refusal"]) == ("not_tracking", False, "")
     assert told["share"]["touched"] == pytest.approx(17 / 2400)
     assert told["quality"]["after"]["sq_nm"] == 3.0
+    assert told["levelling"] == {
+        "method": "joint", "direction": "row", "order": 2, "jumps": [{"row": 12, "col": 0, "height_nm": 4.5}],
+        "disturbances": [{"kind": "fringes", "amplitude_nm": 1.25, "down": 0.01, "across": -0.02}],
+    }  # fmt: skip
     assert told["quality"]["pass_rms_after_nm"] is None, "JSON knows no NaN"
     assert told["classifier"] == {"name": "rules", "version": "1"}
     assert told["timings_ms"] == {"classify": 1.5, "total": 20.0}

@@ -5,6 +5,7 @@ import pytest
 
 import afmd
 from afmd import Scan
+from afmd.domain.levelling import Jump, Levelling
 from afmd.pipeline.blank import Cut
 from afmd.twin import TRAINING, simulate
 
@@ -39,6 +40,14 @@ def test_what_was_scanned_is_restored_as_if_alone(scanned, above):
     for name in ("raw_mask", "mask", "excluded", "touched", "sigma", "flattened", "restored"):
         np.testing.assert_array_equal(getattr(result, name)[lines], getattr(alone, name))
     assert result.quality.after == alone.quality.after
+
+
+def test_jumps_are_counted_from_the_first_line_of_the_scan(scanned):
+    stopped, _ = with_blank(scanned, above=True)
+
+    found = Cut.of(stopped).levelling(Levelling("joint", jumps=(Jump(3, 7, 2.0),)))
+
+    assert found.jumps == (Jump(3 + BLANK, 7, 2.0),)
 
 
 @pytest.mark.parametrize("above", [True, False])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from afmd.domain.findings import ArtifactMap, Backend, Classification, Label, Segmentation
+from afmd.domain.levelling import Disturbance, DisturbanceKind, Levelling
 from afmd.domain.params import Params
 from afmd.domain.scan import Scan
 from afmd.pipeline.stages import (
@@ -204,11 +205,27 @@ def test_many_sure_spots_or_a_surely_lost_line_are_not_a_good_scan(spoilt, chanc
     found = Classification(Label.GOOD, chances, False, Backend("rules", "1"))
     seen = replace(masked(spoilt), probability=np.full(SHAPE, np.float32(chance)))
 
-    after = overruled(found, spoilt, seen=seen, params=Params(preset))
+    after = overruled(found, spoilt, seen=seen, levelling=Levelling("joint"), params=Params(preset))
 
     assert after.label is told
     assert after is found or max(after.probabilities, key=lambda one: after.probabilities[one]) is told
     assert sum(after.probabilities.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "told"),
+    [
+        (DisturbanceKind.FRINGES, Label.GOOD, Label.IMAGING_ARTIFACT),
+        (DisturbanceKind.HUM, Label.GOOD, Label.IMAGING_ARTIFACT),
+        (DisturbanceKind.RIPPLE, Label.GOOD, Label.GOOD),
+        (DisturbanceKind.HUM, Label.NOT_TRACKING, Label.NOT_TRACKING),
+    ],
+)
+def test_a_scan_from_which_hum_or_fringes_were_taken_off_was_not_good(kind, label, told):
+    found = Classification(label, dict.fromkeys(Label, 0.1) | {label: 0.7}, False, Backend("rules", "1"))
+    levelling = Levelling("joint", disturbances=(Disturbance(kind, 1.0, 0.3, 0.1),))
+
+    assert overruled(found, NONE, seen=masked(NONE), levelling=levelling, params=Params()).label is told
 
 
 def test_where_a_second_apex_is_sure_the_scan_cannot_well_be_good():

@@ -14,7 +14,7 @@ from afmd.domain.params import Params
 from afmd.rpc import arrays, wire
 from afmd.rpc.refusals import reason_of, status_of
 from afmd_client import wire as client_wire
-from afmd_client.nouns import Backend, Deconvolution, Tip
+from afmd_client.nouns import Backend, Deconvolution, Disturbance, Jump, Levelling, Tip
 from afmd_client.v1 import error_pb2, event_service_pb2, scan_pb2
 
 NOW = datetime(2024, 5, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -149,6 +149,23 @@ def test_what_became_of_the_tip_goes_over_the_wire_and_comes_back() -> None:
         tip=Tip("cone", 9.5, 0.4, 21.0), estimated=True, method="certainty", backend=Backend("certainty", "1"),
         refusal="", touched_share=0.25,
     )  # fmt: skip
+
+
+def test_how_a_scan_was_levelled_goes_over_the_wire_and_comes_back() -> None:
+    told = {
+        "method": "joint", "direction": "row", "order": 2, "jumps": [{"row": 12, "col": 0, "height_nm": 4.5}],
+        "disturbances": [{"kind": "fringes", "amplitude_nm": 1.25, "down": 0.01, "across": -0.02}],
+    }  # fmt: skip
+
+    repair = client_wire.event(event(repair=1, levelling=told)).repair
+
+    assert repair is not None
+    assert repair.levelling == Levelling(
+        "joint", "row", 2, jumps=(Jump(12, 0, 4.5),), disturbances=(Disturbance("fringes", 1.25, 0.01, -0.02),)
+    )
+    older = client_wire.event(event(repair=1)).repair
+    assert older is not None
+    assert older.levelling is None
 
 
 def test_a_tip_that_nobody_knows_is_unset_and_a_removal_that_nobody_asked_for_too() -> None:

@@ -58,7 +58,7 @@ def test_heights_and_background_add_up_to_the_input(method):
 
     np.testing.assert_allclose(result.heights + result.background, heights, rtol=0, atol=1e-3)
     assert result.heights.dtype == result.background.dtype == np.float32
-    assert result.method == method
+    assert result.levelling.method == method
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -148,16 +148,16 @@ def test_lines_wholly_masked_go_with_their_neighbours():
 def test_smart_goes_along_the_steeper_axis():
     down, across = np.indices(SHAPE, dtype=float)
 
-    assert levelled(5 * down + across, level="smart").direction == "column"
-    assert levelled(down + 5 * across, level="smart").direction == "row"
+    assert levelled(5 * down + across, level="smart").levelling.direction == "column"
+    assert levelled(down + 5 * across, level="smart").levelling.direction == "row"
 
 
 def test_slopes_are_compared_per_nm_not_per_pixel():
     down, across = np.indices(SHAPE, dtype=float)
     heights = 2 * down + across
 
-    assert levelled(heights, pixel_nm=(1.0, 1.0), level="smart").direction == "column"
-    assert levelled(heights, pixel_nm=(4.0, 1.0), level="smart").direction == "row"
+    assert levelled(heights, pixel_nm=(1.0, 1.0), level="smart").levelling.direction == "column"
+    assert levelled(heights, pixel_nm=(4.0, 1.0), level="smart").levelling.direction == "row"
 
 
 @pytest.mark.parametrize("direction", ["row", "column", "both"])
@@ -180,7 +180,7 @@ def test_line_offsets_vanish(method):
     heights = surface + rng.normal(size=(SHAPE[0], 1))
 
     assert levelled(heights, level=method, direction="row").heights.std() < 0.02
-    assert levelled(heights.T, level=method, direction="auto").direction == "column"
+    assert levelled(heights.T, level=method, direction="auto").levelling.direction == "column"
 
 
 def test_trimming_half_of_a_line_is_the_median():

@@ -5,7 +5,7 @@ import pytest
 import scenes
 
 from afmd.domain.params import Params
-from afmd.science.flatten import level
+from afmd.science.flatten import Levelled, level
 
 SHAPE = (256, 256)
 PITCH_NM = 20.0
@@ -28,10 +28,10 @@ def islands(rng: np.random.Generator) -> np.ndarray:
     return 1.5 * covered + scenes.substrate(rng, SHAPE, rms=0.15, length=3)
 
 
-def levelled(rng: np.random.Generator, surface: np.ndarray, *, pitch_nm: float = PITCH_NM) -> np.ndarray:
+def levelled(rng: np.random.Generator, surface: np.ndarray, *, pitch_nm: float = PITCH_NM) -> Levelled:
     scanner = scenes.scanner(rng, SHAPE, relief=60, offsets=0.001, walk=0.0003)
     heights = surface + scanner + rng.normal(0, 0.04, SHAPE)
-    return level(heights, pixel_nm=pitch_nm, params=Params()).heights
+    return level(heights, pixel_nm=pitch_nm, params=Params())
 
 
 @pytest.mark.parametrize(("down", "across"), [(-1.5, 3.3), (1.2, 4.8)])
@@ -42,7 +42,11 @@ def test_fringes_come_off_flat_samples(seed, sample, down, across):
 
     flat = levelled(np.random.default_rng(seed + 50), truth + wave(down=down, across=across, amplitude=1.2))
 
-    assert scenes.rms_error(flat, truth) < 0.35
+    assert scenes.rms_error(flat.heights, truth) < 0.35
+    (told,) = flat.levelling.disturbances
+    assert told.kind == "fringes"
+    assert told.amplitude_nm == pytest.approx(1.2, rel=0.15)
+    assert (256 * told.down, 256 * told.across) == pytest.approx((down, across), abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +59,7 @@ def test_a_wavy_sample_keeps_its_waves(amplitude, waves, pitch_nm):
 
     flat = levelled(rng, steps(rng) * amplitude + own, pitch_nm=pitch_nm)
 
-    assert np.vdot(flat, own) / np.vdot(own, own) > 0.9
+    assert np.vdot(flat.heights, own) / np.vdot(own, own) > 0.9
 
 
 def test_nothing_but_a_wave_is_the_samples():
@@ -64,4 +68,4 @@ def test_nothing_but_a_wave_is_the_samples():
 
     flat = levelled(rng, own)
 
-    assert np.vdot(flat, own) / np.vdot(own, own) > 0.9
+    assert np.vdot(flat.heights, own) / np.vdot(own, own) > 0.9

@@ -4,9 +4,10 @@ import scenes
 from scipy import ndimage
 
 from afmd import twin
+from afmd.domain.levelling import Jump
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
-from afmd.science.flatten import Jump, level
+from afmd.science.flatten import level
 from afmd.science.flatten.recurrence import without_recurring_levels
 
 SIDE = (256, 256)
@@ -286,14 +287,14 @@ def test_jumps_inside_a_line_are_found_where_they_are_and_undone(kind):
 
     result = joint(heights)
 
-    assert [(jump.row, jump.col) for jump in result.jumps] == [(60, 100), (150, 30)]
-    assert [jump.height_nm / relief for jump in result.jumps] == pytest.approx([0.5, -0.3], abs=0.04)
+    assert [(jump.row, jump.col) for jump in result.levelling.jumps] == [(60, 100), (150, 30)]
+    assert [jump.height_nm / relief for jump in result.levelling.jumps] == pytest.approx([0.5, -0.3], abs=0.04)
     assert np.std((result.heights - truth)[[60, 150]]) < 0.05 * relief
 
 
 def test_a_quiet_scan_has_no_jumps():
     rng = np.random.default_rng(0)
-    assert joint(scenes.dna(rng, SIDE) + rng.normal(0, 0.1, (SIDE[0], 1))).jumps == ()
+    assert joint(scenes.dna(rng, SIDE) + rng.normal(0, 0.1, (SIDE[0], 1))).levelling.jumps == ()
 
 
 def test_a_jump_between_lines_is_told():
@@ -301,7 +302,7 @@ def test_a_jump_between_lines_is_told():
     heights = scenes.dna(rng, SIDE) + rng.normal(0, 0.01, (SIDE[0], 1))
     heights[128:] += 3
 
-    jumps = joint(heights).jumps
+    jumps = joint(heights).levelling.jumps
 
     assert [(jump.row, jump.col) for jump in jumps] == [(128, 0)]
     assert isinstance(jumps[0], Jump)
@@ -313,8 +314,8 @@ def test_the_order_says_what_was_found():
     flat = scenes.dna(rng, SIDE)
     across = np.linspace(-1, 1, SIDE[1])
 
-    assert joint(flat + 5 * across).order == 1
-    assert joint(flat + 5 * across + 20 * across**2).order == 2
+    assert joint(flat + 5 * across).levelling.order == 1
+    assert joint(flat + 5 * across + 20 * across**2).levelling.order == 2
 
 
 def test_non_square_frames_are_levelled_alike():

@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 from afmd.domain.findings import Label
+from afmd.domain.levelling import Disturbance, DisturbanceKind, Jump, Levelling
 from afmd.science.confidence import confidence
 from afmd.science.quality import assess, flatness, worst_fill_nm
 from afmd.science.roughness import line_residual_nm, mean_gradient, roughness
@@ -187,6 +188,26 @@ def test_the_verdict_names_the_lines_that_another_tip_drew():
     changed[::3] = True
     assert "1–1, 4–4, 7–7, … from the top" in judged(rough(), changed=changed).verdict
     assert "tip" not in judged(rough(), changed=np.zeros(300, bool)).verdict
+
+
+def test_the_verdict_tells_what_levelling_took_off_besides_the_scanner():
+    waves = (
+        Disturbance(DisturbanceKind.HUM, 3.0, 0.4, 0.1),
+        Disturbance(DisturbanceKind.HUM, 4.0, 0.8, 0.2),
+        Disturbance(DisturbanceKind.FRINGES, 0.25, 0.01, 0.02),
+    )
+    relief = judged(rough()).after.sz_nm
+    jumps = tuple(Jump(row, 0, -0.2 * relief) for row in (9, 40, 41, 99))
+
+    told = judged(rough(), levelling=Levelling("joint", jumps=jumps, disturbances=waves)).verdict
+
+    assert "Hum of ±5 nm was taken off. Interference of laser light of ±0.25 nm was taken off." in told
+    assert told.endswith("Steps in lines 10, 41, 42, … were taken for the scanner's.")
+    plain = judged(rough(), levelling=Levelling("joint", jumps=jumps[:1])).verdict
+    assert plain.endswith("A step in line 10 was taken for the scanner's.")
+    low = (Jump(9, 0, 0.01 * relief),)
+    assert judged(rough(), levelling=Levelling("joint", jumps=low)).verdict == judged(rough()).verdict
+    assert judged(rough(), levelling=Levelling("joint")).verdict == judged(rough()).verdict
 
 
 def test_agreement_of_the_passes_is_reported_only_with_a_retrace():

@@ -6,6 +6,6 @@ the lines, which only levelling can tell from lost lines.
 
 from afmd.science.flatten.barred import bars_in
 from afmd.science.flatten.levelling import METHODS, level
-from afmd.science.flatten.terms import Jump, Levelled
+from afmd.science.flatten.terms import Levelled
 
-__all__ = ["METHODS", "Jump", "Levelled", "bars_in", "level"]
+__all__ = ["METHODS", "Levelled", "bars_in", "level"]

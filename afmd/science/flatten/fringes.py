@@ -8,11 +8,13 @@ Rule: a wave that light cannot make, that has overtones, or that is all there is
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
+from afmd.domain.levelling import Disturbance, DisturbanceKind
 from afmd.science.flatten.guesses import Leftover, leftover
 from afmd.science.flatten.scanner import Scanner
 from afmd.science.flatten.terms import Ground
@@ -45,8 +47,15 @@ TURNS, FAR = 6, 1.5
 """Of the robust fit, and from how many usual departures on a pixel counts little."""
 
 
-def fringes_left(ground: Ground) -> Floats | None:
-    """Return the fringes in the heights of levelled ``ground``, float32 (rows, cols) nm, or None."""
+class Fringes(NamedTuple):
+    """``wave``: float32 (rows, cols) nm, the sinusoid that ``disturbance`` tells of."""
+
+    wave: Floats
+    disturbance: Disturbance
+
+
+def fringes_left(ground: Ground) -> Fringes | None:
+    """Return the fringes in the heights of levelled ``ground``, or None."""
     frame = thinned(ground)
     number = _number_of(frame)
     if number is None:
@@ -55,7 +64,8 @@ def fringes_left(ground: Ground) -> Floats | None:
     pitch = np.array(ground.pixel_nm)
     period_nm = 1 / max(float(np.hypot(*(np.array(number) / (pitch * (rows, cols))))), TINY)
     sine, cosine = _fitted(frame, number)
-    if period_nm < SHORTEST_NM or np.hypot(sine, cosine) > HIGHEST_NM:
+    amplitude = float(np.hypot(sine, cosine))
+    if period_nm < SHORTEST_NM or amplitude > HIGHEST_NM:
         return None
 
     def at(down: Doubles, across: Doubles) -> Floats:
@@ -65,7 +75,8 @@ def fringes_left(ground: Ground) -> Floats | None:
     before, after = _look(frame), _look(replace(frame, heights=frame.heights - at(frame.down, frame.across)))
     if not (_tidier_without(before, after) and RELIEF_LEFT * before.span_nm < after.span_nm < before.span_nm):
         return None
-    return at(np.linspace(-1, 1, rows), np.linspace(-1, 1, cols))
+    told = Disturbance(DisturbanceKind.FRINGES, amplitude, number[0] / rows, number[1] / cols)
+    return Fringes(at(np.linspace(-1, 1, rows), np.linspace(-1, 1, cols)), told)
 
 
 def is_tidier(ground: Ground, other: Ground) -> bool:

@@ -45,24 +45,24 @@ class Tone(NamedTuple):
     wave: Floats
 
 
-def hum_in(heights: Floats) -> Floats | None:
-    """Return the hum of ``heights`` (rows, cols; nm), float32 of their shape, or None where there is none.
+def hum_in(heights: Floats) -> list[Tone]:
+    """Return the tones of the hum in ``heights`` (rows, cols; nm), strongest first; none where there is no hum.
 
     Two tones of like strength, neither of which is the other's overtone, are a fine lattice's, and none.
     """
-    if min(heights.shape) < LEAST_SIDE or _sharpest(_middle_of(heights)) is None:
-        return None
     tones: list[Tone] = []
+    if min(heights.shape) < LEAST_SIDE or _sharpest(_middle_of(heights)) is None:
+        return tones
     rest = heights
     for _ in range(MOST):
         tone = _tone_in(rest)
         if tone is None:
             break
         if tones and tone.amplitude > tones[0].amplitude / 2 and not _is_overtone(tone, tones[0]):
-            return None
+            return []
         tones.append(tone)
         rest = rest - tone.wave
-    return heights - rest if tones else None
+    return tones
 
 
 def _is_overtone(tone: Tone, first: Tone) -> bool:

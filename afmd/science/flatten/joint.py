@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from afmd.domain.levelling import Disturbance, DisturbanceKind
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
 from afmd.science.flatten.bars import with_bars
@@ -34,7 +35,7 @@ from afmd.science.flatten.staircases import is_staircase
 from afmd.science.flatten.substrate import find_substrate, span_of
 from afmd.science.flatten.sunken import without_sunken_lines
 from afmd.science.flatten.terms import Background, Ground
-from afmd.science.flatten.thinned import Thinned, thinned
+from afmd.science.flatten.thinned import Floats, Thinned, thinned
 from afmd.science.flatten.vicinal import find_stairs, leans_so
 from afmd.science.flatten.waves import Wave, places_of
 from afmd.science.robust import TINY, line_median
@@ -75,11 +76,12 @@ def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
     smooth = between_digits(ground.heights)
     if smooth is not None:
         ground = replace(ground, heights=smooth)
-    hum = hum_in(ground.heights)
-    if hum is None:
+    tones = hum_in(ground.heights)
+    if not tones:
         return _without_fringes(ground)
-    found = _without_fringes(ground.without(hum))
-    return replace(found, surface=found.surface + hum)
+    hum = np.sum([tone.wave for tone in tones], axis=0)
+    told = [Disturbance(DisturbanceKind.HUM, tone.amplitude, *tone.number) for tone in tones]
+    return _with(_without_fringes(ground.without(hum)), hum, *told)
 
 
 def _without_fringes(ground: Ground) -> Background:
@@ -89,10 +91,14 @@ def _without_fringes(ground: Ground) -> Background:
     fringes = fringes_left(left)
     if fringes is None:
         return found
-    other = _trusting(ground.without(fringes))
-    if not is_tidier(left, _levelled(ground.without(fringes), other)):
-        return found
-    return replace(other, surface=other.surface + fringes)
+    calm = ground.without(fringes.wave)
+    other = _trusting(calm)
+    return _with(other, *fringes) if is_tidier(left, _levelled(calm, other)) else found
+
+
+def _with(found: Background, wave: Floats, *told: Disturbance) -> Background:
+    """Return the background with a wave, nm, and what is told of it."""
+    return replace(found, surface=found.surface + wave, disturbances=(*found.disturbances, *told))
 
 
 def _levelled(ground: Ground, found: Background) -> Ground:
@@ -221,7 +227,9 @@ def _with_wave(ground: Ground, found: Background, wave: Wave) -> Background:
     if wave.gain:
         above = ground.heights - np.float32(found.base_nm) - surface
         surface = surface + above * (1 - 1 / wave.scale(places))
-    return replace(found, surface=surface)
+    along = (wave.frequency, 0.0) if wave.axis == 0 else (0.0, wave.frequency)
+    told = Disturbance(DisturbanceKind.RIPPLE, wave.amplitude, *along)
+    return replace(found, surface=surface, disturbances=(*found.disturbances, told))
 
 
 def fitted(frame: Thinned, order: int, *, whole: Thinned | None) -> Fit:

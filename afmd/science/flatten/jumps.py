@@ -6,7 +6,7 @@ Rule: a shift inside a line is undone only where it halves the line's distance f
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.science.flatten.terms import Jump
+from afmd.domain.levelling import Jump
 from afmd.science.robust import median, narrow_sigma
 
 Floats = NDArray[np.float32]

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from afmd.domain.levelling import Levelling
 from afmd.domain.params import Params
 from afmd.domain.scan import checked_heights, checked_mask, checked_pitch
 from afmd.errors import CannotLevel, InvalidInput
@@ -48,10 +49,7 @@ def level(
     return Levelled(
         heights=heights,
         background=scene.heights - heights,
-        method=chosen.level,
-        direction=found.direction,
-        order=found.order,
-        jumps=found.jumps,
+        levelling=Levelling(chosen.level, found.direction, found.order, found.jumps, found.disturbances),
     )
 
 

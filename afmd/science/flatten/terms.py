@@ -1,10 +1,12 @@
 """What every levelling method is given and gives back. Rule: heights + background is the input again, to float32."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from afmd.domain.levelling import Disturbance, Jump, Levelling
 
 FEW, FEW_OF_LINE = 0.01, 0.25
 """Pixels that are fewer than this share of the frame, and of every line, sway no fit."""
@@ -73,21 +75,12 @@ def _sways(added: NDArray[np.bool_]) -> bool:
     return bool(by_line.mean() >= FEW or by_line.max() >= FEW_OF_LINE)
 
 
-class Jump(NamedTuple):
-    """A sudden shift of the whole height signal: from pixel (row, col) on, everything lies ``height_nm`` higher."""
-
-    row: int
-    col: int
-    height_nm: float
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Background:
     """What a method wants taken off.
 
     ``surface``: nm, float, broadcastable to (rows, cols); ``base_nm`` comes on top of it, apart so that float32 holds
-    the surface exactly enough. ``direction`` and ``order``: what was really used (``direction`` empty where the method
-    knows none).
+    the surface exactly enough. The rest as in `Levelling`.
     """
 
     surface: NDArray[np.floating]
@@ -95,20 +88,17 @@ class Background:
     direction: str = ""
     order: int = 0
     jumps: tuple[Jump, ...] = ()
+    disturbances: tuple[Disturbance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Levelled:
     """A levelled surface and how it came about.
 
-    ``heights``: float32 (rows, cols) nm, new. ``background``: float32 (rows, cols) nm, what was taken off.
-    ``method``: its name in ``METHODS``. ``direction``: ``row``, ``column``, ``both`` or empty, as really used.
-    ``order``: the polynomial order as really used. ``jumps``: shifts that were found and undone.
+    ``heights``: float32 (rows, cols) nm, new. ``background``: float32 (rows, cols) nm, what was taken off, with
+    everything that ``levelling`` tells of.
     """
 
     heights: NDArray[np.float32]
     background: NDArray[np.float32]
-    method: str
-    direction: str = ""
-    order: int = 0
-    jumps: tuple[Jump, ...] = ()
+    levelling: Levelling

@@ -451,6 +451,7 @@ class Repair(_message.Message):
     PARAMS_FIELD_NUMBER: _builtins.int
     TOTAL_MS_FIELD_NUMBER: _builtins.int
     DECONVOLUTION_FIELD_NUMBER: _builtins.int
+    LEVELLING_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """1 for the first repair, then 2, 3, …"""
     masked_share: _builtins.float
@@ -485,6 +486,10 @@ class Repair(_message.Message):
     def deconvolution(self) -> Global___Deconvolution:
         """What became of the tip's shape; unset where its removal was not asked for."""
 
+    @_builtins.property
+    def levelling(self) -> Global___Levelling:
+        """How the scan was levelled, and what was taken off besides a smooth shape and the lines' offsets."""
+
     def __init__(
         self,
         *,
@@ -501,10 +506,11 @@ class Repair(_message.Message):
         params: _params_pb2.Params | None = ...,
         total_ms: _builtins.float | None = ...,
         deconvolution: Global___Deconvolution | None = ...,
+        levelling: Global___Levelling | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_masked_share", b"_masked_share", "_sa_after_nm", b"_sa_after_nm", "_sa_before_nm", b"_sa_before_nm", "_total_ms", b"_total_ms", "_touched_share", b"_touched_share", "confidence", b"confidence", "deconvolution", b"deconvolution", "masked_share", b"masked_share", "params", b"params", "sa_after_nm", b"sa_after_nm", "sa_before_nm", b"sa_before_nm", "segmenter", b"segmenter", "total_ms", b"total_ms", "touched_share", b"touched_share"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_masked_share", b"_masked_share", "_sa_after_nm", b"_sa_after_nm", "_sa_before_nm", b"_sa_before_nm", "_total_ms", b"_total_ms", "_touched_share", b"_touched_share", "confidence", b"confidence", "deconvolution", b"deconvolution", "levelling", b"levelling", "masked_share", b"masked_share", "params", b"params", "sa_after_nm", b"sa_after_nm", "sa_before_nm", b"sa_before_nm", "segmenter", b"segmenter", "total_ms", b"total_ms", "touched_share", b"touched_share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_masked_share", b"_masked_share", "_sa_after_nm", b"_sa_after_nm", "_sa_before_nm", b"_sa_before_nm", "_total_ms", b"_total_ms", "_touched_share", b"_touched_share", "confidence", b"confidence", "deconvolution", b"deconvolution", "masked_share", b"masked_share", "number", b"number", "outputs", b"outputs", "params", b"params", "refusal", b"refusal", "sa_after_nm", b"sa_after_nm", "sa_before_nm", b"sa_before_nm", "segmenter", b"segmenter", "total_ms", b"total_ms", "touched_share", b"touched_share", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_masked_share", b"_masked_share", "_sa_after_nm", b"_sa_after_nm", "_sa_before_nm", b"_sa_before_nm", "_total_ms", b"_total_ms", "_touched_share", b"_touched_share", "confidence", b"confidence", "deconvolution", b"deconvolution", "levelling", b"levelling", "masked_share", b"masked_share", "number", b"number", "outputs", b"outputs", "params", b"params", "refusal", b"refusal", "sa_after_nm", b"sa_after_nm", "sa_before_nm", b"sa_before_nm", "segmenter", b"segmenter", "total_ms", b"total_ms", "touched_share", b"touched_share", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
@@ -532,6 +538,112 @@ class Repair(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__touched_share) -> _WhichOneofReturnType__touched_share | None: ...
 
 Global___Repair: _TypeAlias = Repair  # noqa: Y015
+
+@_typing.final
+class Levelling(_message.Message):
+    """How a scan was levelled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    JUMPS_FIELD_NUMBER: _builtins.int
+    DISTURBANCES_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """Its name among the levelling methods, such as `joint`."""
+    direction: _builtins.str
+    """`row`, `column` or `both`, as really used; empty where the method knows none."""
+    order: _builtins.int
+    """The polynomial order as really used."""
+    @_builtins.property
+    def jumps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Jump]:
+        """Shifts of the whole height signal that were undone."""
+
+    @_builtins.property
+    def disturbances(self) -> _containers.RepeatedCompositeFieldContainer[Global___Disturbance]:
+        """Waves over the whole frame that were taken off."""
+
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        direction: _builtins.str = ...,
+        order: _builtins.int = ...,
+        jumps: _abc.Iterable[Global___Jump] | None = ...,
+        disturbances: _abc.Iterable[Global___Disturbance] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "disturbances", b"disturbances", "jumps", b"jumps", "method", b"method", "order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Levelling: _TypeAlias = Levelling  # noqa: Y015
+
+@_typing.final
+class Jump(_message.Message):
+    """A sudden shift of the whole height signal, from one pixel on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_FIELD_NUMBER: _builtins.int
+    COL_FIELD_NUMBER: _builtins.int
+    HEIGHT_NM_FIELD_NUMBER: _builtins.int
+    row: _builtins.int
+    """Line of that pixel, counted from 0 at the top."""
+    col: _builtins.int
+    """Its place in the line, counted from 0 at the left."""
+    height_nm: _builtins.float
+    """By how much everything lay higher from there on, in nm."""
+    def __init__(
+        self,
+        *,
+        row: _builtins.int = ...,
+        col: _builtins.int = ...,
+        height_nm: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["col", b"col", "height_nm", b"height_nm", "row", b"row"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Jump: _TypeAlias = Jump  # noqa: Y015
+
+@_typing.final
+class Disturbance(_message.Message):
+    """A wave over the whole frame."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    AMPLITUDE_NM_FIELD_NUMBER: _builtins.int
+    DOWN_FIELD_NUMBER: _builtins.int
+    ACROSS_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """`hum`, `fringes` (interference of laser light) or `ripple` (of the scanner)."""
+    amplitude_nm: _builtins.float
+    """Half the height from trough to crest, in nm."""
+    down: _builtins.float
+    """Cycles per pixel down the frame."""
+    across: _builtins.float
+    """Cycles per pixel along the lines."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        amplitude_nm: _builtins.float = ...,
+        down: _builtins.float = ...,
+        across: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["across", b"across", "amplitude_nm", b"amplitude_nm", "down", b"down", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Disturbance: _TypeAlias = Disturbance  # noqa: Y015
 
 @_typing.final
 class Deconvolution(_message.Message):
