@@ -48,11 +48,15 @@ FLANK = 0.2
 """How far from either side's ground, in steps, a pixel lies on the edge's flank."""
 
 
+ON_FLANK = 0.5
+"""Share of a line's pixels on the flank, from which on it lies there: a slip leaves none."""
+
+
 class _Edge(NamedTuple):
     """``first``, ``last``: the lines within which it runs. ``step_nm``: how much higher the ground behind it lies.
 
     ``behind``: True for pixels behind it, (last - first, columns). ``flank``: True for those on neither ground.
-    ``mixed``: how many lines have some of either. ``astray``: share of the pixels before and behind that lie as if on
+    ``mixed``: how many lines have some of either; ``gradual``: how many lie mostly on the flank. ``astray``: share of the pixels before and behind that lie as if on
     the other side.
     """
 
@@ -62,12 +66,14 @@ class _Edge(NamedTuple):
     behind: NDArray[np.bool_]
     flank: NDArray[np.bool_]
     mixed: int
+    gradual: int
     astray: float
 
     @property
     def is_sure(self) -> bool:
         """True where no slip of the scanner looks so."""
-        return self.mixed >= FEWEST_MIXED and self.astray <= (ASTRAY if self.mixed > FEWEST_MIXED else NONE_ASTRAY)
+        between = max(self.mixed, self.gradual)
+        return between >= FEWEST_MIXED and self.astray <= (ASTRAY if between > FEWEST_MIXED else NONE_ASTRAY)
 
     def overlaps(self, other: "_Edge") -> bool:
         """True where both run within some of the same lines."""
@@ -170,8 +176,9 @@ def _edge_at(frame: Thinned, scanner: Scanner, whole: Thinned, first: int, last:
     mixed = int(np.count_nonzero((share > MIXED) & (share < 1 - MIXED) & inner))
     own = frame.rows[first:last] - rows[0]
     flank = (across > FLANK) & (across < 1 - FLANK)
+    gradual = int(np.count_nonzero(flank[own].mean(axis=1) > ON_FLANK))
     step_nm = float((after - before)[inner].mean())
-    return _Edge(first, last, step_nm, behind[own], flank[own], mixed, astray)
+    return _Edge(first, last, step_nm, behind[own], flank[own], mixed, gradual, astray)
 
 
 def _courses(
