@@ -56,8 +56,8 @@ class _Edge(NamedTuple):
     """``first``, ``last``: the lines within which it runs. ``step_nm``: how much higher the ground behind it lies.
 
     ``behind``: True for pixels behind it, (last - first, columns). ``flank``: True for those on neither ground.
-    ``mixed``: how many lines have some of either; ``gradual``: how many lie mostly on the flank. ``astray``: share of the pixels before and behind that lie as if on
-    the other side.
+    ``mixed``: how many lines have some of either; ``gradual``: how many lie mostly on the flank. ``astray``: share of
+    the pixels before and behind that lie as if on the other side.
     """
 
     first: int

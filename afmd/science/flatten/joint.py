@@ -24,7 +24,7 @@ from afmd.science.flatten.guesses import Leftover, best_guess, extent, least_wid
 from afmd.science.flatten.hum import hum_in
 from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.lattice import lies_askew, without_lattices_wave
-from afmd.science.flatten.leans import bears_no_offsets, bears_the_mark, leans
+from afmd.science.flatten.leans import bears_no_offsets, bears_the_mark, lean_at_random, leans
 from afmd.science.flatten.plateaus import plateau_guess
 from afmd.science.flatten.recurrence import without_recurring_levels
 from afmd.science.flatten.refine import Fit, refined
@@ -39,6 +39,8 @@ from afmd.science.flatten.thinned import Floats, Thinned, thinned
 from afmd.science.flatten.vicinal import find_stairs, leans_so
 from afmd.science.flatten.waves import Wave, places_of
 from afmd.science.robust import TINY, line_median
+
+Doubles = NDArray[np.float64]
 
 ROUNDS = 2
 HIGHEST_ORDER = 3
@@ -55,6 +57,8 @@ MOST_LEVELS = 2
 """On a staircase no line can tell its lean from a step, nor its lowest height from a level."""
 TIDIER, COARSER = 0.2, 1.3
 """Least gain in order, in ln nm, for which lines are turned back, and how much wider levels and relief may become."""
+CALMER = 0.93
+"""To which share the surface's slope must sink where it is noise that turns them."""
 LARGE_STEPS, OF_SLOPE, OF_STEPS = 0.95, 0.3, 0.3
 """Which quantile of a scanner's steps from line to line tells, and what their and the slope's logarithms count beside
 that of the span. They were tuned on simulated scans for the choice to be right; their halves and doubles do as well."""
@@ -170,8 +174,8 @@ def _scanner_of(ground: Ground) -> Background:
     whole = thinned(replace(ground, trusted=None, weights=None)) if bars else None
     fit = fitted(frame, order, whole=whole)
     lean = None
-    if levelled:
-        frame, fit, lean = _upright(frame, fit, order)
+    if levelled or _leans_at_random(frame, fit):
+        frame, whole, fit, lean = _upright(frame, whole, fit, order, marked=levelled)
     wave = ground_wave(fit, frame, ground.heights.shape)
     if wave is not None and whole is not None and wave.axis == 1:
         places = places_of(whole, ground.heights.shape, axis=1)
@@ -197,24 +201,43 @@ def _scanner_of(ground: Ground) -> Background:
     return found if wave is None else _with_wave(ground, found, wave)
 
 
-def _upright(frame: Thinned, fit: Fit, order: int) -> tuple[Thinned, Fit, NDArray[np.float64] | None]:
-    """Return frame, fit and the leans taken off, where the surface is tidier without them; else all as it was."""
+def _leans_at_random(frame: Thinned, fit: Fit) -> bool:
+    """True where each line of what ``fit`` leaves leans in its own way."""
+    return lean_at_random(fit.scanner.off(frame), frame, span_nm=leftover(frame, fit.scanner).span_nm)
+
+
+def _upright(
+    frame: Thinned, whole: Thinned | None, fit: Fit, order: int, *, marked: bool
+) -> tuple[Thinned, Thinned | None, Fit, Doubles | None]:
+    """Return frames, fit and the leans taken off, where the surface is tidier without them; else all as it was.
+
+    ``marked``: whether the instrument has levelled line by line, so that lines must lean wherever features stand.
+    """
     before = leftover(frame, fit.scanner)
     if len(before.substrate.levels) > MOST_LEVELS:
-        return frame, fit, None
-    lean, again, upright = np.zeros(len(frame.rows)), fit, frame
+        return frame, whole, fit, None
+    lean, again, upright, all_of_it = np.zeros(len(frame.rows)), fit, frame, whole
     for _ in range(ROUNDS):
         lean = lean + leans(again.scanner.off(upright), frame)
-        upright = replace(frame, heights=frame.heights - np.outer(lean, frame.across).astype(np.float32))
-        again = fitted(upright, order, whole=None)
+        upright = _turned(frame, lean, at=frame.rows)
+        all_of_it = None if whole is None else _turned(whole, lean, at=frame.rows)
+        again = fitted(upright, order, whole=all_of_it)
     after = leftover(upright, again.scanner)
     coarser = after.substrate.sigma > COARSER * before.substrate.sigma or after.span_nm > COARSER * before.span_nm
     if coarser or after.disorder > before.disorder - TIDIER:
-        return frame, fit, None
-    return upright, again, lean
+        return frame, whole, fit, None
+    if not marked and (after.slope_nm > CALMER * before.slope_nm or after.span_nm > before.span_nm):
+        return frame, whole, fit, None
+    return upright, all_of_it, again, lean
 
 
-def _with_leans(ground: Ground, frame: Thinned, found: Background, lean: NDArray[np.float64]) -> Background:
+def _turned(frame: Thinned, lean: Doubles, *, at: NDArray[np.intp]) -> Thinned:
+    """Return a frame less the leans of its lines; ``lean``: nm, of the lines ``at``."""
+    own = np.interp(frame.rows, at, lean)
+    return replace(frame, heights=frame.heights - np.outer(own, frame.across).astype(np.float32))
+
+
+def _with_leans(ground: Ground, frame: Thinned, found: Background, lean: Doubles) -> Background:
     rows, cols = ground.heights.shape
     own = np.interp(np.arange(rows), frame.rows, lean)
     return replace(found, surface=found.surface + np.outer(own, np.linspace(-1, 1, cols)).astype(np.float32))

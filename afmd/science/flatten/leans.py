@@ -27,6 +27,9 @@ POOLED = 9
 """Neighbouring lines that choose together: what stands on the ground is wider than a line."""
 UNSTEADY = 0.05
 """What it costs, in ln nm of width, that a line leans by one more step of those tried than the line above."""
+MUCH, RESTLESS = 0.03, 0.7
+"""Usual lean, as a share of what the surface spans, from which on lines lean, and their usual change from line to line,
+in usual leans: noise slower than a line makes them lean at random, a sample, or its fringes, all alike or in turns."""
 TURNS = 5
 NARROWER = 0.6
 NARROWEST = 0.5
@@ -66,6 +69,14 @@ def leans(flat: Floats, frame: Thinned) -> Doubles:
     chosen = steady(uniform_filter1d(np.log(widths + TINY), POOLED, axis=1, mode="nearest"))
     width = widths[chosen, np.arange(len(rest))].astype(np.float64)
     return _settled(rest, (TRIED[chosen] * spread).astype(np.float64), width, frame)
+
+
+def lean_at_random(flat: Floats, frame: Thinned, *, span_nm: float) -> bool:
+    """True where lines lean by much, and each in its own way. ``flat``: as for `leans`; it spans ``span_nm``."""
+    rest = flat - shorth(flat, frame.votes)[:, None]
+    lean = _settled(rest, np.zeros(len(rest)), _width(rest, frame.votes).astype(np.float64), frame)
+    usual = middle(np.abs(lean - median(lean)))
+    return bool(usual > MUCH * span_nm and np.diff(lean).std() > RESTLESS * usual)
 
 
 def steady(cost: NDArray[np.floating]) -> NDArray[np.intp]:
