@@ -52,7 +52,7 @@ def with_bars(frame: Thinned, fit: Fit) -> Fit:
     found = _first_without_slips(frame, len(fit.scanner.shape)) if own < IN_ORDER else None
     if found is None or _order_of(found[0], frame) < own + CLEANER:
         return fit
-    return found[0] if _undone(frame, fit, *found) else fit
+    return replace(found[0], on_bars=True) if _undone(frame, fit, *found) else fit
 
 
 def bars_alone(frame: Thinned, order: int) -> tuple[Fit, Substrate] | None:

@@ -114,12 +114,13 @@ def _trusting(ground: Ground) -> Background:
     """Fit the scanner to the ground that is worth it.
 
     What a mask keeps out votes where the surface is the likelier for it: masks are drawn before the scan is level, and
-    take what they do not know for a feature, or for spoilt. Only where lines step apart is this looked into. A shape
+    take what they do not know for a feature, or for spoilt. One on bars along the lines, which masks hide, is taken
+    before any other. Only where lines step apart is this looked into. A shape
     that bends into domes is hardly likelier, and so must be clearly.
     """
     masked, *others = ground.votings()
     found = _scanner_of(masked)
-    if not others:
+    if not others or found.on_bars:
         return found
     whole = others[-1]
     left = _left_by(found, whole)
@@ -129,7 +130,7 @@ def _trusting(ground: Ground) -> Background:
     for other in others:
         one = _scanner_of(other)
         stranger = _strangeness(one, _left_by(one, whole)) + (not _moves_lines(one, found)) * LIKELIER
-        if stranger < strange:
+        if (one.on_bars, -stranger) > (best.on_bars, -strange):
             best, strange = one, stranger
     return best
 
@@ -195,7 +196,7 @@ def _scanner_of(ground: Ground) -> Background:
         offsets = without_lattices_wave(
             offsets, fit.scanner.off(frame), at=frame.rows, length=len(ground.heights), whole=bare
         )
-    found = _background(ground, frame, Scanner(shape, offsets, fit.scanner.twist))
+    found = replace(_background(ground, frame, Scanner(shape, offsets, fit.scanner.twist)), on_bars=fit.on_bars)
     if lean is not None:
         found = _with_leans(ground, frame, found, lean)
     return found if wave is None else _with_wave(ground, found, wave)

@@ -28,12 +28,14 @@ class Fit:
     """``discord``: (lines, blocks) nm, what the sample pretends to be an offset.
 
     ``rest``: (lines, columns) nm, heights about their level without the scanner. ``weight``: each pixel's trust.
+    ``on_bars``: whether it leaves bars along the lines alone that another fit had undone.
     """
 
     scanner: Scanner
     discord: Doubles
     rest: Floats
     weight: Floats
+    on_bars: bool = False
 
 
 def refined(frame: Thinned, guess: Scanner, substrate: Substrate, *, twists: bool, known: bool = False) -> Fit:
