@@ -60,6 +60,18 @@ def test_a_slip_of_the_scanner_is_still_undone(seed, col):
     assert abs(np.median(flat[150:200]) - np.median(flat[50:100])) < 0.05 * STEP_NM
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("lines", [4, 9])
+def test_a_straight_edge_that_rises_over_some_lines_is_no_slip(seed, lines):
+    rng = np.random.default_rng(seed)
+    film = STEP_NM * np.clip((np.arange(SIDE)[:, None] - rng.uniform(100, 150)) / lines, 0, 1)
+    film = film + scenes.substrate(rng, (SIDE, SIDE), rms=0.4, length=2)
+
+    flat = level(scanned(rng, film), pixel_nm=4.0, params=Params()).heights
+
+    assert np.median(flat[200:]) - np.median(flat[:50]) == pytest.approx(STEP_NM, rel=0.05)
+
+
 def bars(rng: np.random.Generator, *, periods: int = 6) -> np.ndarray:
     """A grating of 30 nm whose lines run along the scan's, with wavy edges."""
     course = np.arange(SIDE)[:, None] + 1.5 * scenes.substrate(rng, (1, SIDE), rms=1, length=8)
@@ -75,6 +87,21 @@ def test_bars_along_the_lines_are_seen_with_their_edges(seed):
 
     assert sound is not None
     assert sound.mean() > 0.97
+
+
+@pytest.mark.parametrize("offsets", [0.002, 0.01])
+@pytest.mark.parametrize("seed", range(1, 3))
+def test_bars_a_degree_askew_are_kept_whatever_masks_take_for_features(seed, offsets):
+    rng = np.random.default_rng(seed)
+    course = np.arange(SIDE)[:, None] + np.linspace(0, 4, SIDE) + scenes.substrate(rng, (1, SIDE), rms=0.5, length=8)
+    raised = (course * 7 / SIDE) % 1 < 0.4
+    own = scenes.scanner(rng, raised.shape, relief=150, offsets=offsets, walk=0.001)
+    heights = 30 * raised + scenes.substrate(rng, raised.shape, rms=0.3, length=2) + own
+
+    for masks in ({}, {"ground": ~raised, "feature": raised}):
+        flat = level(heights, pixel_nm=4.0, params=Params(), **masks).heights
+
+        assert np.median(flat[raised]) - np.median(flat[~raised]) == pytest.approx(30, rel=0.05)
 
 
 @pytest.mark.parametrize("surface", ["particles", "terraces", "grains", "fractal"])

@@ -55,6 +55,28 @@ def test_a_scan_as_recorded_does_not_bear_the_mark(kind):
     assert bears_the_mark(levelled_line_by_line(heights).astype(np.float32))
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["dna", "particles"])
+def test_lines_that_lean_at_random_are_turned_back(kind, seed):
+    """As noise slower than a line makes them lean."""
+    truth, relief, heights = recorded(kind, seed)
+    leans = np.random.default_rng(seed).normal(0, 0.08 * relief, (SIDE[0], 1)) * np.linspace(-1, 1, SIDE[1])
+
+    flat, as_if_still = (level(one, pixel_nm=2.0).heights for one in ((heights + leans).astype(np.float32), heights))
+
+    assert scenes.rms_error(flat, truth) < 1.2 * scenes.rms_error(as_if_still, truth) + 0.006 * relief
+
+
+@pytest.mark.parametrize("kind", scenes.KINDS)
+def test_lines_that_do_not_lean_are_left_alone(kind, monkeypatch):
+    _, _, heights = recorded(kind, 4)
+    found = level(heights, pixel_nm=2.0).heights
+
+    monkeypatch.setattr("afmd.science.flatten.joint.lean_at_random", lambda *_, **__: False)
+
+    np.testing.assert_array_equal(level(heights, pixel_nm=2.0).heights, found)
+
+
 def test_a_line_that_hardly_tells_its_lean_leans_as_its_neighbours_do():
     cost = np.ones((5, 9))
     cost[1] = 0

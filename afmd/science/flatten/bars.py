@@ -35,6 +35,8 @@ CLEAN, NEAR, HELD = 0.12, 0.15, 0.6
 least share of the pixels that must lie on them."""
 CLEANER, IN_ORDER = 0.02, 0.85
 """How much more of the pixels must lie on levels, and from what share on nothing has been undone."""
+FLAT = 0.8
+"""Share of the pixels on one level, from which on the surface lies flat, and is in order whatever was undone."""
 STEP_SHARE, STEPS = 1 / 32, 0.25
 """Within which share of the lines, and by how much of the distance of levels, two fits step apart."""
 AT_ONCE = 0.8
@@ -48,9 +50,10 @@ def with_bars(frame: Thinned, fit: Fit) -> Fit:
     """Return ``fit``, or the one without slips where ``fit`` has undone bars of the sample."""
     if not _steps(frame, fit):
         return fit
-    own = _order_of(fit, frame)
-    found = _first_without_slips(frame, len(fit.scanner.shape)) if own < IN_ORDER else None
-    if found is None or _order_of(found[0], frame) < own + CLEANER:
+    own, flat = _order_of(fit, frame), _lies_flat(fit, frame)
+    found = _first_without_slips(frame, len(fit.scanner.shape)) if flat or own < IN_ORDER else None
+    least = min(own + CLEANER, IN_ORDER) if flat else own + CLEANER
+    if found is None or _order_of(found[0], frame) < least:
         return fit
     return replace(found[0], on_bars=True) if _undone(frame, fit, *found) else fit
 
@@ -158,6 +161,15 @@ def _order_of(fit: Fit, frame: Thinned) -> float:
     if len(substrate.levels) == 1:
         return 0.0
     return float((frame.votes * _near(flat, substrate)).sum()) / max(float(frame.votes.sum()), TINY)
+
+
+def _lies_flat(fit: Fit, frame: Thinned) -> bool:
+    """True where all but every pixel lies on one level: bars that ``fit`` has undone show at their edges only."""
+    flat = fit.scanner.off(frame)
+    substrate = _levels(flat, frame, WIDTHS[0])
+    weight = (frame.votes * _near(flat, substrate)) if len(substrate.levels) > 1 else frame.votes
+    held = np.bincount(substrate.nearest(flat).ravel(), weight.ravel())
+    return float(held.max()) > FLAT * float(frame.votes.sum())
 
 
 def _held(flat: Floats, votes: Floats, substrate: Substrate) -> NDArray[np.bool_]:

@@ -27,7 +27,7 @@ POOLED = 9
 """Neighbouring lines that choose together: what stands on the ground is wider than a line."""
 UNSTEADY = 0.05
 """What it costs, in ln nm of width, that a line leans by one more step of those tried than the line above."""
-MUCH, RESTLESS = 0.03, 0.7
+MUCH, RESTLESS = 0.012, 0.7
 """Usual lean, as a share of what the surface spans, from which on lines lean, and their usual change from line to line,
 in usual leans: noise slower than a line makes them lean at random, a sample, or its fringes, all alike or in turns."""
 TURNS = 5
