@@ -24,7 +24,7 @@ from afmd.science.flatten.guesses import Leftover, best_guess, extent, least_wid
 from afmd.science.flatten.hum import hum_in
 from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.lattice import lies_askew, without_lattices_wave
-from afmd.science.flatten.leans import bears_no_offsets, bears_the_mark, lean_at_random, leans
+from afmd.science.flatten.leans import bears_no_offsets, bears_the_mark, leans, leans_at_random
 from afmd.science.flatten.plateaus import plateau_guess
 from afmd.science.flatten.recurrence import without_recurring_levels
 from afmd.science.flatten.refine import Fit, refined
@@ -57,7 +57,7 @@ MOST_LEVELS = 2
 """On a staircase no line can tell its lean from a step, nor its lowest height from a level."""
 TIDIER, COARSER = 0.2, 1.3
 """Least gain in order, in ln nm, for which lines are turned back, and how much wider levels and relief may become."""
-CALMER = 0.93
+CALMER = 0.96
 """To which share the surface's slope must sink where it is noise that turns them."""
 LARGE_STEPS, OF_SLOPE, OF_STEPS = 0.95, 0.3, 0.3
 """Which quantile of a scanner's steps from line to line tells, and what their and the slope's logarithms count beside
@@ -203,8 +203,15 @@ def _scanner_of(ground: Ground) -> Background:
 
 
 def _leans_at_random(frame: Thinned, fit: Fit) -> bool:
-    """True where each line of what ``fit`` leaves leans in its own way."""
-    return lean_at_random(fit.scanner.off(frame), frame, span_nm=leftover(frame, fit.scanner).span_nm)
+    """True where each line of what ``fit`` leaves leans in its own way, and turned back leaves a tidier surface."""
+    before = leftover(frame, fit.scanner)
+    if len(before.substrate.levels) > MOST_LEVELS:
+        return False
+    lean = leans_at_random(fit.scanner.off(frame), frame, span_nm=before.span_nm)
+    if lean is None:
+        return False
+    after = leftover(_turned(frame, lean, at=frame.rows), fit.scanner)
+    return after.disorder < before.disorder - TIDIER and after.slope_nm < CALMER * before.slope_nm
 
 
 def _upright(

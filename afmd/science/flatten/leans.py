@@ -71,12 +71,15 @@ def leans(flat: Floats, frame: Thinned) -> Doubles:
     return _settled(rest, (TRIED[chosen] * spread).astype(np.float64), width, frame)
 
 
-def lean_at_random(flat: Floats, frame: Thinned, *, span_nm: float) -> bool:
-    """True where lines lean by much, and each in its own way. ``flat``: as for `leans`; it spans ``span_nm``."""
+def leans_at_random(flat: Floats, frame: Thinned, *, span_nm: float) -> Doubles | None:
+    """Return how far each line leans at its right end, (lines,) nm, where they lean by much, and each in its own way.
+
+    None where they do not. ``flat``: as for `leans`; it spans ``span_nm``.
+    """
     rest = flat - shorth(flat, frame.votes)[:, None]
     lean = _settled(rest, np.zeros(len(rest)), _width(rest, frame.votes).astype(np.float64), frame)
     usual = middle(np.abs(lean - median(lean)))
-    return bool(usual > MUCH * span_nm and np.diff(lean).std() > RESTLESS * usual)
+    return lean if usual > MUCH * span_nm and np.diff(lean).std() > RESTLESS * usual else None
 
 
 def steady(cost: NDArray[np.floating]) -> NDArray[np.intp]:
