@@ -48,8 +48,9 @@ FLANK = 0.2
 """How far from either side's ground, in steps, a pixel lies on the edge's flank."""
 
 
-ON_FLANK = 0.5
-"""Share of a line's pixels on the flank, from which on it lies there: a slip leaves none."""
+ON_FLANK, AT_ONCE = 0.5, 0.6
+"""Share of a line's pixels on the flank, from which on it lies there: a slip leaves none. And the share of a step that
+a slip takes from one line to the next."""
 
 
 class _Edge(NamedTuple):
@@ -176,7 +177,8 @@ def _edge_at(frame: Thinned, scanner: Scanner, whole: Thinned, first: int, last:
     mixed = int(np.count_nonzero((share > MIXED) & (share < 1 - MIXED) & inner))
     own = frame.rows[first:last] - rows[0]
     flank = (across > FLANK) & (across < 1 - FLANK)
-    gradual = int(np.count_nonzero(flank[own].mean(axis=1) > ON_FLANK))
+    at_once = np.abs(np.diff(np.median(across[own[0] - 1 : own[-1] + 2], axis=1))).max()
+    gradual = int(np.count_nonzero(flank[own].mean(axis=1) > ON_FLANK)) if at_once < AT_ONCE else 0
     step_nm = float((after - before)[inner].mean())
     return _Edge(first, last, step_nm, behind[own], flank[own], mixed, gradual, astray)
 
