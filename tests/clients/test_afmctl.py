@@ -383,20 +383,21 @@ def test_the_live_table_fits_a_narrow_terminal_and_keeps_its_bound(served: Serve
     assert [name in page for name in ("b.008", "b.004", "b.003")] == [True, True, False]
 
 
+HEEDING_INTERRUPTS = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("afmd_client", run_name="__main__")
+"""
+"""Undoes what a shell does to programs in its background; before exec it would, beside gRPC's threads, hang or fail."""
+
+
 def test_a_live_table_on_a_terminal_can_be_left(served: Served) -> None:
     pty = pytest.importorskip("pty", reason="Windows has no pseudo terminals")
     served.restored("a.001")
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "afmd_client", "watch", "--address", served.address]
+    command = [sys.executable, "-c", HEEDING_INTERRUPTS, "watch", "--address", served.address]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "30"}
-    with subprocess.Popen(
-        command,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment,
-        preexec_fn=_heed_interrupts,  # noqa: PLW1509 one thread so far
-    ) as program:
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as program:
         try:
             os.close(theirs)
             shown = _read_until(ours, b"current")
@@ -409,18 +410,15 @@ def test_a_live_table_on_a_terminal_can_be_left(served: Served) -> None:
     assert b"Traceback" not in shown
 
 
-def _heed_interrupts() -> None:
-    """Undo what a shell does to programs in its background, so that these tests can run there."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def _read_until(descriptor: int, words: bytes) -> bytes:
     shown = b""
     guard = threading.Timer(PATIENCE_S, os.close, args=(descriptor,))
     guard.start()
-    while words not in shown:
-        shown += os.read(descriptor, 65536)
-    guard.cancel()
+    try:
+        while words not in shown:
+            shown += os.read(descriptor, 65536)
+    finally:
+        guard.cancel()
     return shown
 
 
