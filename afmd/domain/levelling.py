@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 
-class Jump(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Jump:
     """A sudden shift of the whole height signal: from pixel (row, col) on, everything lies ``height_nm`` higher."""
 
     row: int
@@ -21,7 +21,8 @@ class DisturbanceKind(StrEnum):
     RIPPLE = "ripple"
 
 
-class Disturbance(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Disturbance:
     """A wave over the whole frame.
 
     ``amplitude_nm``: half the height from trough to crest. ``down``, ``across``: cycles per pixel along either axis.

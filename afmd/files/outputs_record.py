@@ -13,7 +13,6 @@ from typing import Any
 
 from afmd import __version__
 from afmd.domain.events import Entry
-from afmd.domain.levelling import Levelling
 from afmd.domain.result import Deconvolved, Restoration
 from afmd.domain.scan import Scan
 
@@ -91,20 +90,10 @@ def _restoration(restoration: Restoration) -> dict[str, Any]:
             "touched": float(restoration.touched.mean()),
             "excluded": float(restoration.excluded.mean()),
         },
-        "levelling": _levelling(restoration.levelling),
+        "levelling": asdict(restoration.levelling),
         "quality": asdict(restoration.quality),
         **_deconvolution(restoration.deconvolved),
         "timings_ms": dict(restoration.timings_ms),
-    }
-
-
-def _levelling(found: Levelling) -> dict[str, Any]:
-    """Return how it was levelled; frequencies in cycles per pixel."""
-    told = asdict(found)
-    return {
-        **told,
-        "jumps": [x._asdict() for x in found.jumps],
-        "disturbances": [x._asdict() for x in found.disturbances],
     }
 
 

@@ -68,7 +68,7 @@ class Cut:
 
     def levelling(self, part: Levelling) -> Levelling:
         """Return how the part was levelled, its jumps counted from the scan's first line."""
-        return replace(part, jumps=tuple(jump._replace(row=jump.row + self.lines.start) for jump in part.jumps))
+        return replace(part, jumps=tuple(replace(jump, row=jump.row + self.lines.start) for jump in part.jumps))
 
     def flags(self, part: Flags | None) -> Flags | None:
         """Return flags of the part's lines, or of their pixels, as the scan's; blank ones are False."""

@@ -5,6 +5,7 @@ Rule: numbers are rounded to what they mean, paths never leave the daemon, and a
 
 import math
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from afmd.domain.levelling import Levelling
@@ -51,17 +52,14 @@ def of_restoration(restoration: Restoration, *, repair: int, total_ms: float) ->
 
 
 def _of_levelling(found: Levelling) -> dict[str, Any]:
-    """Return what levelling took off."""
-    jumps = [{"row": jump.row, "col": jump.col, "height_nm": _number(jump.height_nm, 6)} for jump in found.jumps]
-    disturbances = [
-        {"kind": wave.kind.value, "amplitude_nm": _number(wave.amplitude_nm, 6),
-         "down": _number(wave.down, 6), "across": _number(wave.across, 6)}
-        for wave in found.disturbances
-    ]  # fmt: skip
-    return {
-        "method": found.method, "direction": found.direction, "order": found.order, "jumps": jumps,
-        "disturbances": disturbances,
-    }  # fmt: skip
+    """Return how it was levelled, and what was taken off."""
+    told = asdict(found)
+    for several in ("jumps", "disturbances"):
+        told[several] = [
+            {name: _number(value, 6) if isinstance(value, float) else value for name, value in one.items()}
+            for one in told[several]
+        ]
+    return told
 
 
 def _of_tip(found: Deconvolved | None) -> dict[str, Any]:

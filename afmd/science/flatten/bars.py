@@ -50,7 +50,8 @@ def with_bars(frame: Thinned, fit: Fit) -> Fit:
     """Return ``fit``, or the one without slips where ``fit`` has undone bars of the sample."""
     if not _steps(frame, fit):
         return fit
-    own, flat = _order_of(fit, frame), _lies_flat(fit, frame)
+    shares = _on_levels(fit, frame)
+    own, flat = _in_order(shares), float(shares.max()) > FLAT
     found = _first_without_slips(frame, len(fit.scanner.shape)) if flat or own < IN_ORDER else None
     least = min(own + CLEANER, IN_ORDER) if flat else own + CLEANER
     if found is None or _order_of(found[0], frame) < least:
@@ -156,20 +157,23 @@ def _smooth(
 
 def _order_of(fit: Fit, frame: Thinned) -> float:
     """Return the share of the pixels that lie on levels; 0 where there is but one."""
+    return _in_order(_on_levels(fit, frame))
+
+
+def _in_order(shares: Doubles) -> float:
+    """Return the same from the shares of each level."""
+    return float(shares.sum()) if len(shares) > 1 else 0.0
+
+
+def _on_levels(fit: Fit, frame: Thinned) -> Doubles:
+    """Return which share of the pixels lies on each level that ``fit`` leaves, (levels,); 1 where there is but one."""
     flat = fit.scanner.off(frame)
     substrate = _levels(flat, frame, WIDTHS[0])
     if len(substrate.levels) == 1:
-        return 0.0
-    return float((frame.votes * _near(flat, substrate)).sum()) / max(float(frame.votes.sum()), TINY)
-
-
-def _lies_flat(fit: Fit, frame: Thinned) -> bool:
-    """True where all but every pixel lies on one level: bars that ``fit`` has undone show at their edges only."""
-    flat = fit.scanner.off(frame)
-    substrate = _levels(flat, frame, WIDTHS[0])
-    weight = (frame.votes * _near(flat, substrate)) if len(substrate.levels) > 1 else frame.votes
-    held = np.bincount(substrate.nearest(flat).ravel(), weight.ravel())
-    return float(held.max()) > FLAT * float(frame.votes.sum())
+        return np.ones(1)
+    held = frame.votes * _near(flat, substrate)
+    count = np.bincount(substrate.nearest(flat).ravel(), held.ravel(), minlength=len(substrate.levels))
+    return count / max(float(frame.votes.sum()), TINY)
 
 
 def _held(flat: Floats, votes: Floats, substrate: Substrate) -> NDArray[np.bool_]:

@@ -2,10 +2,10 @@
 
 Where a film ends between two lines, every line on it lies higher by the film's thickness, and a fit of the lines takes
 that for a slip of the scanner. A slip happens at one moment, so it parts at most one line in two. A real edge is never
-quite straight: several lines lie half on either side of it. Such an edge is taken off as a tread, the scanner is fitted
-once more, and goes on across the edge as it came.
+quite straight, so that several lines lie half on either side of it, or not quite sharp, so that some lie on its flank.
+Such an edge is taken off as a tread, the scanner is fitted once more, and goes on across the edge as it came.
 
-Rule: an edge that is as straight as a slip is taken for one.
+Rule: an edge that is as straight and as sharp as a slip is taken for one.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,8 +46,6 @@ AS_HIGH = 0.5
 """From what share of the highest edge on a step is as high: where one edge of several is missed, the surface climbs."""
 FLANK = 0.2
 """How far from either side's ground, in steps, a pixel lies on the edge's flank."""
-
-
 ON_FLANK, AT_ONCE = 0.5, 0.6
 """Share of a line's pixels on the flank, from which on it lies there: a slip leaves none. And the share of a step that
 a slip takes from one line to the next."""
@@ -117,8 +115,10 @@ def _edges(frame: Thinned, fit: Fit, whole: Thinned) -> list[_Edge]:
     """
     found: list[_Edge] = []
     others: list[_Edge] = []
+    least_nm = OF_SPAN * extent(fit.scanner.off(frame), frame.votes)[0]
     for width in WIDTHS:
-        for edge in _steps(frame, fit, whole, max(4, round(len(frame.rows) * width)), beside=found):
+        lag = max(4, round(len(frame.rows) * width))
+        for edge in _steps(frame, fit, whole, lag, least_nm=least_nm, beside=found):
             (found if edge.is_sure else others).append(edge)
     others = [one for one in others if not any(one.overlaps(edge) for edge in found)]
     straight = [one for one in others if one.astray <= NONE_ASTRAY and any(one.is_as_high(edge) for edge in found)]
@@ -131,8 +131,13 @@ def _edges(frame: Thinned, fit: Fit, whole: Thinned) -> list[_Edge]:
     return [] if missed or len(found) >= MOST else sorted(found, key=lambda edge: edge.first)
 
 
-def _steps(frame: Thinned, fit: Fit, whole: Thinned, lag: int, *, beside: list[_Edge]) -> Iterator[_Edge]:
-    """Yield what may be edges within ``lag`` lines, the highest first, away from the edges that are known."""
+def _steps(
+    frame: Thinned, fit: Fit, whole: Thinned, lag: int, *, least_nm: float, beside: list[_Edge]
+) -> Iterator[_Edge]:
+    """Yield what may be edges within ``lag`` lines, the highest first, away from the edges that are known.
+
+    ``least_nm``: the lowest step that may be one.
+    """
     offsets, lines = fit.scanner.offsets, len(frame.rows)
     if lines < 6 * lag:
         return
@@ -140,8 +145,7 @@ def _steps(frame: Thinned, fit: Fit, whole: Thinned, lag: int, *, beside: list[_
     step = np.zeros_like(rise)
     step[lag:-lag] = np.abs(rise[lag:-lag] - (rise[: -2 * lag] + rise[2 * lag :]) / 2)
     step[lines - 2 * lag :] = 0
-    usual = narrow_sigma(step[lag : lines - 2 * lag])
-    least = max(OF_SPAN * extent(fit.scanner.off(frame), frame.votes)[0], STANDS_OUT * usual)
+    least = max(least_nm, STANDS_OUT * narrow_sigma(step[lag : lines - 2 * lag]))
     for edge in beside:
         step[max(edge.first - 2 * lag, 0) : edge.last + lag] = 0
     for _ in range(MOST):

@@ -35,7 +35,7 @@ from afmd.science.flatten.staircases import is_staircase
 from afmd.science.flatten.substrate import find_substrate, span_of
 from afmd.science.flatten.sunken import without_sunken_lines
 from afmd.science.flatten.terms import Background, Ground
-from afmd.science.flatten.thinned import Floats, Thinned, thinned
+from afmd.science.flatten.thinned import Thinned, thinned
 from afmd.science.flatten.vicinal import find_stairs, leans_so
 from afmd.science.flatten.waves import Wave, places_of
 from afmd.science.robust import TINY, line_median
@@ -100,7 +100,7 @@ def _without_fringes(ground: Ground) -> Background:
     return _with(other, *fringes) if is_tidier(left, _levelled(calm, other)) else found
 
 
-def _with(found: Background, wave: Floats, *told: Disturbance) -> Background:
+def _with(found: Background, wave: NDArray[np.floating], *told: Disturbance) -> Background:
     """Return the background with a wave, nm, and what is told of it."""
     return replace(found, surface=found.surface + wave, disturbances=(*found.disturbances, *told))
 
@@ -114,9 +114,9 @@ def _trusting(ground: Ground) -> Background:
     """Fit the scanner to the ground that is worth it.
 
     What a mask keeps out votes where the surface is the likelier for it: masks are drawn before the scan is level, and
-    take what they do not know for a feature, or for spoilt. One on bars along the lines, which masks hide, is taken
-    before any other. Only where lines step apart is this looked into. A shape
-    that bends into domes is hardly likelier, and so must be clearly.
+    take what they do not know for a feature, or for spoilt. Only where lines step apart is this looked into. A shape
+    that bends into domes is hardly likelier, and so must be clearly. A fit on bars along the lines, which masks hide,
+    is taken before any other.
     """
     masked, *others = ground.votings()
     found = _scanner_of(masked)
@@ -254,13 +254,12 @@ def _with_leans(ground: Ground, frame: Thinned, found: Background, lean: Doubles
 def _with_wave(ground: Ground, found: Background, wave: Wave) -> Background:
     """Return the background with the wave, and with what its gain adds to the heights above the ground."""
     places = np.arange(ground.heights.shape[wave.axis], dtype=np.float64)
-    surface = found.surface + wave.added(places)
+    added: NDArray[np.floating] = wave.added(places)
     if wave.gain:
-        above = ground.heights - np.float32(found.base_nm) - surface
-        surface = surface + above * (1 - 1 / wave.scale(places))
+        above = ground.heights - np.float32(found.base_nm) - found.surface - added
+        added = added + above * (1 - 1 / wave.scale(places))
     along = (wave.frequency, 0.0) if wave.axis == 0 else (0.0, wave.frequency)
-    told = Disturbance(DisturbanceKind.RIPPLE, wave.amplitude, *along)
-    return replace(found, surface=surface, disturbances=(*found.disturbances, told))
+    return _with(found, added, Disturbance(DisturbanceKind.RIPPLE, wave.amplitude, *along))
 
 
 def fitted(frame: Thinned, order: int, *, whole: Thinned | None) -> Fit:

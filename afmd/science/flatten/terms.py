@@ -80,8 +80,8 @@ class Background:
     """What a method wants taken off.
 
     ``surface``: nm, float, broadcastable to (rows, cols); ``base_nm`` comes on top of it, apart so that float32 holds
-    the surface exactly enough. ``on_bars``: whether bars along the lines
-    were found and left alone. The rest as in `Levelling`.
+    the surface exactly enough. ``on_bars``: whether bars along the lines were found and left alone. The
+    rest as in `Levelling`.
     """
 
     surface: NDArray[np.floating]
