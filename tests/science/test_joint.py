@@ -87,7 +87,7 @@ def test_jumps_on_terraces_are_told_from_steps(seed):
     assert np.abs(lines[jumps + 2] - lines[jumps - 3]).max() < 10
 
 
-@pytest.mark.parametrize("seed", [3_500_054, 3_500_094])
+@pytest.mark.parametrize("seed", [3_500_054, 3_500_079])
 def test_a_lattice_of_which_some_squares_are_taken_for_features_keeps_its_levels(seed):
     recipe = twin.Recipe(surfaces=(("square_grating", 1.0),), shapes=((128, 128),)).all_good()
     one = twin.simulate(seed, recipe=recipe)
@@ -105,11 +105,11 @@ def test_a_lattice_of_which_some_squares_are_taken_for_features_keeps_its_levels
 def test_a_bar_whose_ground_the_masks_take_for_a_feature_stays_where_it_is():
     rng = np.random.default_rng(4)
     bars = np.zeros(SIDE, dtype=bool)
-    bars[70:82, 12:236] = bars[150:190, 100:180] = True
+    bars[2:14, 12:236] = bars[150:190, 100:180] = True
     truth = ndimage.gaussian_filter(120.0 * bars, 1)
     heights = truth + scenes.scanner(rng, SIDE, relief=120, offsets=0.01, walk=0.0) + rng.normal(0, 1, SIDE)
     feature = bars.copy()
-    feature[68:84] = ~bars[68:84]
+    feature[:16] = ~bars[:16]
     spoilt = bars & ~feature & (rng.random(SIDE) < 0.4)
 
     masked = joint(heights, ground=~(feature | spoilt)).heights

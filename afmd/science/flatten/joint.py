@@ -17,6 +17,7 @@ from afmd.domain.levelling import Disturbance, DisturbanceKind
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
 from afmd.science.flatten.bars import with_bars
+from afmd.science.flatten.course import led_straight
 from afmd.science.flatten.digits import between_digits
 from afmd.science.flatten.edges import with_edges
 from afmd.science.flatten.fringes import fringes_left, is_tidier
@@ -90,13 +91,13 @@ def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
 
 def _without_fringes(ground: Ground) -> Background:
     """Fit the scanner, and once more without the fringes that this leaves, where there are any."""
-    found = _trusting(ground)
+    found = _on_course(ground)
     left = _levelled(ground, found)
     fringes = fringes_left(left)
     if fringes is None:
         return found
     calm = ground.without(fringes.wave)
-    other = _trusting(calm)
+    other = _on_course(calm)
     return _with(other, *fringes) if is_tidier(left, _levelled(calm, other)) else found
 
 
@@ -108,6 +109,18 @@ def _with(found: Background, wave: NDArray[np.floating], *told: Disturbance) -> 
 def _levelled(ground: Ground, found: Background) -> Ground:
     """Return the ground without a background."""
     return ground.without(found.surface + np.float32(found.base_nm))
+
+
+def _on_course(ground: Ground) -> Background:
+    """Fit the scanner, and lead it straight on where it seems to leave its course and comes back onto it."""
+    found = _trusting(ground)
+    offsets = found.surface.mean(axis=1, dtype=np.float64)
+    left = _left_by(found, ground)
+    span_nm = extent(left.heights, left.votes)[0]
+    straight = led_straight(offsets, ground.heights, span_nm=span_nm)
+    if straight is offsets:
+        return found
+    return replace(found, surface=found.surface + (straight - offsets).astype(np.float32)[:, None])
 
 
 def _trusting(ground: Ground) -> Background:
