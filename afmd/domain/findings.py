@@ -67,6 +67,8 @@ class Segmentation:
     ``raw_mask``: probability ≥ ``thr``. ``mask``: after despiking, area filter, growth and expansion.
     ``feature``: True where the surface stands out of the substrate, or None. ``ghosts``, ``changed``:
     as in `ArtifactMap`. ``bars``: True where bars of the sample run along the lines and were taken for spoilt, or None.
+    ``clipped``: where heights lie at the lower and at the upper end of a range, so that the surface is at most, and at
+    least, as high as measured; None: nowhere.
     """
 
     probability: NDArray[np.float32]
@@ -77,3 +79,4 @@ class Segmentation:
     ghosts: NDArray[np.bool_] | None = None
     changed: NDArray[np.bool_] | None = None
     bars: NDArray[np.bool_] | None = None
+    clipped: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None

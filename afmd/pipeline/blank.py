@@ -40,7 +40,8 @@ class Cut:
         return replace(
             part, probability=self._laid(part.probability, 1), raw_mask=self._laid(part.raw_mask, 1),
             mask=self._laid(part.mask, 1), feature=self.flags(part.feature), ghosts=self.flags(part.ghosts),
-            changed=self.flags(part.changed),
+            changed=self.flags(part.changed), bars=self.flags(part.bars),
+            clipped=None if part.clipped is None else (self._laid(part.clipped[0]), self._laid(part.clipped[1])),
         )  # fmt: skip
 
     def restoration(self, part: Restoration, *, excluded: Flags) -> Restoration:

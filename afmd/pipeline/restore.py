@@ -80,6 +80,8 @@ def _restored(
         ground = ground_of(masks.grown, excluded=excluded, feature=seen.feature, params=params)
         feature = None if seen.feature is None else seen.feature & ~(masks.grown | excluded | ground)
         spoilt = masks.grown & ~(excluded | ground)
+        if seen.clipped is not None:
+            spoilt &= ~(seen.clipped[0] | seen.clipped[1])
         level = levelled(scan, ground=ground, feature=feature, spoilt=spoilt, params=params)
         flattened, levelling = level.heights, level.levelling
     found = doubted(overruled(found, masks.final, seen=seen, levelling=levelling, params=params), seen)
@@ -87,7 +89,7 @@ def _restored(
     spare = spared(found, seen, params)
     holes = np.zeros_like(masks.final) if refusal else holes_in(masks.final, found, seen=seen, params=params)
     with watch("fill"):
-        without_holes = filled(scan, flattened, holes, masks=masks, ghosts=seen.ghosts, params=params)
+        without_holes = filled(scan, flattened, holes, masks=masks, seen=seen, params=params)
         touched, without_holes = believed(without_holes, flattened, holes, seen=seen, params=params)
     with watch("smooth"):
         restored, sigma = without_holes.heights, without_holes.sigma

@@ -12,6 +12,7 @@ from afmd.domain.ports import Classifier, Segmenter
 from afmd.domain.result import Filled
 from afmd.domain.scan import Scan
 from afmd.science import flatten, inpaint, mask
+from afmd.science.rules.clipping import ends
 
 FEATURE_THR = 0.5
 """A pixel more likely feature than substrate has no say in the ground."""
@@ -29,6 +30,8 @@ STILL_GOOD = 0.05
 ADDED = frozenset({DisturbanceKind.HUM, DisturbanceKind.FRINGES})
 """Waves that are surely no sample's: of 480 scans of simulators by other hands they were found in eight, all of which
 have them."""
+CLIPPED, CLIPPED_SHARE = np.float32(0.99), 0.002
+"""Probability of being spoilt where heights are clipped, and from which share of the frame on no such scan is good."""
 BARS_ASKED, STILL_SPOILT = 0.02, 0.2
 """Share of the frame that must be masked for bars along the lines to be sought; what is left to a class that they
 explain away."""
@@ -62,14 +65,14 @@ def overruled(
     """Return the class after what masks and levelling tell of it has been heard.
 
     Of a scan that was called good, whole lines that are surely spoilt tell of not tracking, and many spots that are,
-    hum and fringes of an imaging artefact. Of one that was not, bars along the lines that looked spoilt tell that it
-    may be good, unless much else is masked. The class that is told takes over what the other loses. ``spoilt``: what
-    may be repaired, bool (rows, cols). ``published`` asks the classifier alone.
+    clipped heights, hum and fringes of an imaging artefact. Of one that was not, bars along the lines that looked
+    spoilt tell that it may be good, unless much else is masked. The class that is told takes over what the other loses.
+    ``spoilt``: what may be repaired, bool (rows, cols). ``published`` asks the classifier alone.
     """
     if params.preset is Preset.PUBLISHED:
         return found
     if found.label is Label.GOOD:
-        told = _told_by(mask.regions_as_sure(spoilt, probability=seen.probability, least=SURE), levelling)
+        told = _told_by(mask.regions_as_sure(spoilt, probability=seen.probability, least=SURE), seen, levelling)
         return found if told is None else _moved(found, to=told, left=STILL_GOOD, params=params)
     mistaken = seen.bars is not None and found.label is not Label.TIP_CONTAMINATION
     if mistaken and seen.mask.mean() <= CONTRADICTED:
@@ -77,8 +80,10 @@ def overruled(
     return found
 
 
-def _told_by(sure: NDArray[np.bool_], levelling: Levelling) -> Label | None:
-    """Return the class that surely spoilt pixels tell of, and waves that were taken off, or None."""
+def _told_by(sure: NDArray[np.bool_], seen: Segmentation, levelling: Levelling) -> Label | None:
+    """Return the class that surely spoilt pixels tell of, clipped ones, and waves that were taken off, or None."""
+    if seen.clipped is not None and sum(float(end.mean()) for end in seen.clipped) >= CLIPPED_SHARE:
+        return Label.IMAGING_ARTIFACT
     if (sure.mean(axis=1) >= WHOLE_LINE).any():
         return Label.NOT_TRACKING
     waves = not ADDED.isdisjoint(wave.kind for wave in levelling.disturbances)
@@ -139,31 +144,49 @@ def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segm
         bars = flatten.bars_in(scan.heights)
     artifact = seen.artifact if bars is None else np.where(bars, np.float32(0), seen.artifact)
     reported = seen.reported if seen.reported is None or bars is None else seen.reported & ~bars
+    clipped = None if params.preset is Preset.PUBLISHED else ends(scan.heights)
+    if clipped is not None and not (clipped[0].any() or clipped[1].any()):
+        clipped = None
+    if clipped is not None:
+        artifact = np.where(clipped[0] | clipped[1], np.maximum(artifact, CLIPPED), artifact)
+        reported = None if reported is None else reported & ~(clipped[0] | clipped[1])
     feature = None if seen.feature is None else seen.feature >= FEATURE_THR
     repairable = artifact if reported is None else np.where(reported, np.float32(0), artifact)
     masks = mask.assemble(scan.heights, repairable, params)
     raw, final = (own if reported is None else own | reported for own in (masks.raw, masks.final))
-    return Segmentation(artifact, raw, final, feature, seen.backend, seen.ghosts, seen.changed, bars), masks
+    return Segmentation(artifact, raw, final, feature, seen.backend, seen.ghosts, seen.changed, bars, clipped), masks
 
 
 def filled(
     scan: Scan, flattened: NDArray[np.float32], touched: NDArray[np.bool_], *, masks: mask.Masks,
-    ghosts: NDArray[np.bool_] | None, params: Params,
+    seen: Segmentation, params: Params,
 ) -> Filled:  # fmt: skip
     """Return the heights with every ``touched`` pixel filled.
 
-    ``ghosts``: True where the measured height is an upper bound and tells nothing else, (rows, cols), or None; the
-    preset ``published`` knows of none.
+    Where what was ``seen`` makes a measured height a bound, it tells nothing else; ``published`` knows of none.
     """
-    seen = None if ghosts is None or params.preset is Preset.PUBLISHED else ghosts & touched
-    told = flattened if seen is None else np.where(seen, np.float32(np.nan), flattened)
+    at_most, at_least = (None, None) if params.preset is Preset.PUBLISHED else _bounds(seen)
+    told = flattened
+    for bound in (at_most, at_least):
+        if bound is not None:
+            told = np.where(bound & touched, np.float32(np.nan), told)
     found = inpaint.fill(
         told, touched, method=params.fill, pixel_nm=scan.pixel_nm, radius=params.radius, stripes=masks.stripes,
         other_pass=scan.retrace,
     )  # fmt: skip
-    if seen is not None:
-        np.minimum(found.heights, flattened, out=found.heights, where=seen)
+    if at_most is not None:
+        np.minimum(found.heights, flattened, out=found.heights, where=at_most & touched)
+    if at_least is not None:
+        np.maximum(found.heights, flattened, out=found.heights, where=at_least & touched)
     return found
+
+
+def _bounds(seen: Segmentation) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """Return where the surface is at most as high as measured, and at least; bool (rows, cols), or None: nowhere."""
+    low, high = (None, None) if seen.clipped is None else seen.clipped
+    if seen.ghosts is None or low is None:
+        return (seen.ghosts if low is None else low), high
+    return seen.ghosts | low, high
 
 
 def believed(

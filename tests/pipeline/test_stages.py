@@ -266,9 +266,10 @@ def hole_with_ghosts():
 
 def test_a_ghost_is_filled_without_looking_at_it_and_never_higher_than_it_was_measured():
     scan, touched, masks = hole_with_ghosts()
-    done = filled(scan, scan.heights, touched, masks=masks, ghosts=touched, params=Params())
-    again = filled(scan, np.where(touched, 50, scan.heights).astype(np.float32), touched, masks=masks, ghosts=touched,
-                   params=Params())  # fmt: skip
+    seen = masked(touched, ghosts=touched)
+    done = filled(scan, scan.heights, touched, masks=masks, seen=seen, params=Params())
+    raised = np.where(touched, 50, scan.heights).astype(np.float32)
+    again = filled(scan, raised, touched, masks=masks, seen=seen, params=Params())
 
     np.testing.assert_array_equal(done.heights, np.where(touched, scan.heights, done.heights))
     assert np.abs(again.heights[touched]).max() < 5, "what was measured there is not looked at"
@@ -278,10 +279,52 @@ def test_a_ghost_is_filled_without_looking_at_it_and_never_higher_than_it_was_me
 def test_published_fills_as_the_paper_does_and_knows_of_no_ghosts():
     scan, touched, masks = hole_with_ghosts()
     params = Params("published")
-    done = filled(scan, scan.heights, touched, masks=masks, ghosts=touched, params=params)
+    done = filled(scan, scan.heights, touched, masks=masks, seen=masked(touched, ghosts=touched), params=params)
 
     plain = inpaint.fill(
         scan.heights, touched, method=params.fill, pixel_nm=scan.pixel_nm, radius=params.radius, stripes=NONE
     )
     np.testing.assert_array_equal(done.heights, plain.heights)
     assert (done.heights > scan.heights)[touched].all()
+
+
+@pytest.mark.parametrize(("end", "height"), [(0, -9), (0, 50), (1, 9), (1, -50)])
+def test_what_is_clipped_is_filled_without_looking_at_it_and_never_within_the_range(end, height):
+    scan, touched, masks = hole_with_ghosts()
+    flattened = np.where(touched, height, scan.heights).astype(np.float32)
+    clipped = [NONE, NONE]
+    clipped[end] = touched
+    seen = replace(masked(touched), clipped=tuple(clipped))
+
+    done = filled(scan, flattened, touched, masks=masks, seen=seen, params=Params())
+
+    if abs(height) > 10:  # the range ends far beyond what the surroundings expect, and says nothing
+        assert np.abs(done.heights[touched]).max() < 5
+    else:
+        np.testing.assert_array_equal(done.heights[touched], height)
+
+
+def test_a_scan_that_is_clipped_is_not_good_and_what_is_clipped_is_masked_for_sure():
+    class Blind:
+        backend = Backend("b", "1")
+
+        def segment(self, scan):
+            return ArtifactMap(np.zeros(scan.heights.shape, np.float32), None, self.backend)
+
+    down, across = np.mgrid[:96, :96]
+    heights = 0.3 * across + 0.1 * down + 4 * np.exp(-((down % 32 - 16) ** 2 + (across % 32 - 16) ** 2) / 60)
+    limit = np.quantile(heights, 0.9)
+    true = heights >= limit
+    noise = np.random.default_rng(2).normal(0, 0.02, heights.shape)
+    scan = Scan.from_heights(np.float32(np.minimum(heights, limit) + noise), pixel_nm=1.0)
+    good = Classification(Label.GOOD, dict.fromkeys(Label, 0.1) | {Label.GOOD: 0.7}, False, Backend("rules", "1"))
+
+    seen, masks = segmented(scan, params=Params(), segmenter=Blind())
+
+    assert seen.clipped is not None
+    assert (seen.clipped[1] == true).mean() > 0.98
+    assert not seen.clipped[0].any()
+    assert masks.grown[true].mean() > 0.98
+    after = overruled(good, masks.final, seen=seen, levelling=Levelling("joint"), params=Params())
+    assert after.label is Label.IMAGING_ARTIFACT
+    assert segmented(scan, params=Params("published"), segmenter=Blind())[0].clipped is None

@@ -7,7 +7,7 @@ import afmd
 from afmd.domain.findings import Label
 from afmd.domain.scan import Scan
 from afmd.science.rules import VERSION, RulesClassifier, RulesSegmenter
-from afmd.science.rules.clipping import clipped
+from afmd.science.rules.clipping import clipped, ends
 from afmd.science.rules.evidence import HANDOVER, gathered
 from afmd.science.rules.falls import falls
 from afmd.science.rules.hits import hits
@@ -116,6 +116,31 @@ def test_what_only_one_pass_shows_is_its_artefact():
 
     assert overlap(disagreement(spoilt, np.roll(other, 2, axis=1)) > 6, truth) > 0.6
     assert not (disagreement(other, np.roll(spoilt, 2, axis=1)) > 6).any(axis=1).all()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("digit", [0, 0.02])
+def test_a_sensors_noise_does_not_hide_that_heights_are_clipped(sign, digit):
+    rng = np.random.default_rng(3)
+    heights = particles(seed=7)
+    heights = heights + np.linspace(0, 3 * np.ptp(heights), heights.shape[1], dtype=np.float32)
+    limit = np.quantile(heights, 0.85)
+    noisy = sign * (np.minimum(heights, limit) + rng.normal(0, 0.003 * np.ptp(heights), heights.shape))
+    noisy = np.float32(np.round(noisy / digit) * digit if digit else noisy)
+
+    low, high = ends(noisy)
+
+    found, other = (high, low) if sign > 0 else (low, high)
+    assert np.mean(found == (heights >= limit)) > 0.97
+    assert not other.any()
+
+
+def test_a_samples_own_flat_tops_are_not_clipped_whether_level_or_tilted():
+    rng = np.random.default_rng(4)
+    tops = np.where(np.arange(200) % 40 < 20, 100.0, 0.0)
+    for tilt in (0, 0.2, 2):
+        heights = tops + tilt * np.arange(200)[:, None] + rng.normal(0, 0.3, (200, 200))
+        assert not clipped(np.float32(heights)).any()
 
 
 def test_clipped_tops_are_found_and_a_flat_sample_is_not_clipped():

@@ -25,7 +25,8 @@ spreads."""
 HIGH, CLEAR = 0.08, 12.0
 """Least height of a band, as a share of the surface's span and in spreads of the lines that lie on the course."""
 SHORTEST, JOINED, MOST = 4, 2, 8
-"""Fewest lines of a band; bands so few lines apart are one; a course with more bands is none."""
+"""Fewest lines of a band, where lines that stray alone are none; bands so few lines apart are one; a course with more
+bands is none."""
 MARGIN = 3
 """A band so near the frame's border does not come back, and is believed only beside one that does."""
 REACH, AT_ONCE, RISEN = 4, 0.72, 0.7
@@ -88,9 +89,9 @@ def _bands(away: Doubles, span_nm: float) -> list[_Band]:
     bands = []
     for first, last in _runs(off):
         height_nm = float(np.abs(away[first:last]).max())
-        if height_nm < HIGH * span_nm:
+        if height_nm < HIGH * span_nm or last - first < SHORTEST:
             continue
-        if last - first < SHORTEST or height_nm < least_nm:
+        if height_nm < least_nm:
             return []
         edges = tuple(edge for edge in (first, last) if MARGIN <= edge <= len(away) - MARGIN)
         bands.append(_Band(first, last, height_nm, edges))
