@@ -1,0 +1,108 @@
+"""Hum whose phase is another in every line: one tone along each, as strong in all.
+
+Mains and lines are not always in step: the scan's pace is not quite even, or each line waits for a trigger. Then a tone
+is no sharp line of the frame's spectrum, but still one of every single line's (compare `hum`). Lines side by side show
+the same surface, so that what has nearly one amplitude in all of them, and another phase in each, is the instrument's.
+
+Rule: a wave that goes on from line to line is the sample's, unless it swings within a few of them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from afmd.science.robust import SIGMA_PER_MAD, TINY, median, middle
+
+Floats = NDArray[np.float32]
+Complexes = NDArray[np.complex128]
+
+LEAST_SIDE = 64
+ORDER = 3
+PADDED = 4
+LINES = 96
+"""About so many lines are asked first."""
+SLOWEST = 6
+"""Fewest cycles along a line."""
+AROUND = 20
+SHARP = 25.0
+"""How many times the power of the usual frequency so many cycles around it a tone has, in the median of all lines."""
+EVEN = 0.33
+"""Greatest spread of the lines' amplitudes, over their median: noise in a narrow band has half."""
+FASTEST_SURFACE, OUT_OF_STEP = 0.15, 0.5
+"""Cycles per line from which on no surface swings, and which share of all lines must be so far out of step with the
+one before."""
+COHERENT = 0.8
+"""How nearly both halves of a line must swing in one phase."""
+
+
+class LineHum(NamedTuple):
+    """``wave``: float32 (rows, cols) nm. ``number``: cycles per pixel (down, across). ``amplitude``: nm."""
+
+    number: tuple[float, float]
+    amplitude: float
+    wave: Floats
+
+
+def line_hum_in(heights: Floats) -> LineHum | None:
+    """Return the tone in ``heights`` (rows, cols; nm), or None where there is none that is surely hum."""
+    if min(heights.shape) < LEAST_SIDE:
+        return None
+    frequency = _sharpest(_without_course(heights[:: max(1, len(heights) // LINES)]))
+    if frequency is None:
+        return None
+    rest = _without_course(heights)
+    lines = _pulled(rest, frequency)
+    size = np.abs(lines)
+    amplitude = median(size)
+    if SIGMA_PER_MAD * median(np.abs(size - amplitude)) > EVEN * amplitude:
+        return None
+    turn = lines[1:] * lines[:-1].conj()
+    apart = np.abs(np.angle(turn)) / (2 * np.pi)
+    if np.mean(apart >= FASTEST_SURFACE) < OUT_OF_STEP or _coherence(rest, frequency) < COHERENT:
+        return None
+    phase = lines / np.maximum(size, TINY)
+    swing = np.exp(2j * np.pi * frequency * np.arange(heights.shape[1]))
+    wave = (amplitude * np.outer(phase, swing)).real.astype(np.float32)
+    down = float(np.angle((turn / np.maximum(np.abs(turn), TINY)).mean()) / (2 * np.pi))
+    return LineHum((down, frequency), amplitude, wave)
+
+
+def _without_course(heights: Floats) -> Floats:
+    """Return the heights, nm, less a polynomial along each line."""
+    across = np.linspace(-1, 1, heights.shape[1])
+    design = np.linalg.qr(np.vander(across, ORDER + 1))[0].astype(np.float32)
+    rest = heights - np.float32(heights.mean())
+    return np.asarray(rest - (rest @ design) @ design.T)
+
+
+def _sharpest(rest: Floats) -> float | None:
+    """Return the frequency of the sharpest tone that most lines share, cycles per pixel, or None without one."""
+    rows, cols = rest.shape
+    steps = np.diff(rest, axis=1) * np.hanning(cols - 1).astype(np.float32)
+    length = fft.next_fast_len(PADDED * cols, real=True)
+    power = np.sort(np.square(np.abs(fft.rfft(steps, length, axis=1))), axis=0)[rows // 2]
+    around = ndimage.median_filter(power, 2 * AROUND * PADDED + 1, mode="nearest")
+    sharp = power / np.maximum(around, TINY)
+    sharp[: SLOWEST * PADDED] = 0
+    best = int(sharp.argmax())
+    if sharp[best] < SHARP:
+        return None
+    near = (best + np.linspace(-1, 1, 21)) / length
+    return float(near[int(np.argmax([middle(np.abs(_pulled(rest, one))) for one in near]))])
+
+
+def _pulled(rest: Floats, frequency: float) -> Complexes:
+    """Return the tone's complex amplitude in each line, nm, (rows,), under a Hann window."""
+    cols = rest.shape[1]
+    window = np.hanning(cols + 2)[1:-1]
+    swing = window * np.exp(-2j * np.pi * frequency * np.arange(cols)) * 2 / window.sum()
+    return np.asarray(rest @ swing.real.astype(np.float32) + 1j * (rest @ swing.imag.astype(np.float32)))
+
+
+def _coherence(rest: Floats, frequency: float) -> float:
+    """Return how nearly the halves of each line swing in one phase, -1 … 1, in the mean of the lines."""
+    half = rest.shape[1] // 2
+    left, right = _pulled(rest[:, :half], frequency), _pulled(rest[:, half : 2 * half], frequency)
+    return float(np.cos(np.angle(left * right.conj()) + 2 * np.pi * frequency * half).mean())
