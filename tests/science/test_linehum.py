@@ -72,5 +72,15 @@ def test_what_goes_on_from_line_to_line_or_swings_unevenly_is_no_hum(surface):
     assert line_hum_in(np.float32(heights)) is None
 
 
+@pytest.mark.parametrize("degrees", [60, 75, 83, 86, 88])
+@pytest.mark.parametrize("periods", [5, 14, 20])
+def test_a_gratings_overtones_are_no_hum(degrees, periods):
+    rng = np.random.default_rng(degrees)
+    truth = scenes.grating(rng, (256, 256), angle=np.radians(degrees), periods=periods)
+    own = scenes.scanner(rng, truth.shape, relief=100, offsets=0.03, walk=0.003)
+
+    assert line_hum_in(np.float32(truth + own + rng.normal(0, 0.3, truth.shape))) is None
+
+
 def test_a_small_frame_tells_of_no_hum():
     assert line_hum_in(np.zeros((40, 200), np.float32)) is None

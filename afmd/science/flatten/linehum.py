@@ -4,7 +4,8 @@ Mains and lines are not always in step: the scan's pace is not quite even, or ea
 is no sharp line of the frame's spectrum, but still one of every single line's (compare `hum`). Lines side by side show
 the same surface, so that what has nearly one amplitude in all of them, and another phase in each, is the instrument's.
 
-Rule: a wave that goes on from line to line is the sample's, unless it swings within a few of them.
+Rule: a wave that goes on from line to line is the sample's, unless it swings within a few of them; so is a grating's
+overtone.
 """
 
 from typing import NamedTuple
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from afmd.science.flatten.waves import spectrum
 from afmd.science.robust import SIGMA_PER_MAD, TINY, median, middle
 
 Floats = NDArray[np.float32]
@@ -35,6 +37,14 @@ FASTEST_SURFACE, OUT_OF_STEP = 0.15, 0.5
 one before."""
 COHERENT = 0.8
 """How nearly both halves of a line must swing in one phase."""
+
+STEADY = 0.7
+"""From which resultant on the steps of phase from line to line are one."""
+SIDE, CLOSE, OF_A_LATTICE = 256, 5, 20.0
+"""Side of the part of a frame that is asked for a grating, px; how many times the spectrum's median so many bins around
+it a grating's line is."""
+MOST_TIMES, ASIDE = 12, 0.75
+"""Highest overtone, and by how many bins times its number it may lie aside."""
 
 
 class LineHum(NamedTuple):
@@ -62,19 +72,24 @@ def line_hum_in(heights: Floats) -> LineHum | None:
     apart = np.abs(np.angle(turn)) / (2 * np.pi)
     if np.mean(apart >= FASTEST_SURFACE) < OUT_OF_STEP or _coherence(rest, frequency) < COHERENT:
         return None
-    phase = lines / np.maximum(size, TINY)
+    step = complex((turn / np.maximum(np.abs(turn), TINY)).mean())
+    number = float(np.angle(step) / (2 * np.pi)), frequency
+    if _is_overtone(number, heights, amplitude=amplitude, steady=abs(step) >= STEADY):
+        return None
     swing = np.exp(2j * np.pi * frequency * np.arange(heights.shape[1]))
-    wave = (amplitude * np.outer(phase, swing)).real.astype(np.float32)
-    down = float(np.angle((turn / np.maximum(np.abs(turn), TINY)).mean()) / (2 * np.pi))
-    return LineHum((down, frequency), amplitude, wave)
+    wave = (amplitude * np.outer(lines / np.maximum(size, TINY), swing)).real.astype(np.float32)
+    return LineHum(number, amplitude, wave)
 
 
 def _without_course(heights: Floats) -> Floats:
     """Return the heights, nm, less a polynomial along each line."""
-    across = np.linspace(-1, 1, heights.shape[1])
-    design = np.linalg.qr(np.vander(across, ORDER + 1))[0].astype(np.float32)
-    rest = heights - np.float32(heights.mean())
-    return np.asarray(rest - (rest @ design) @ design.T)
+    rest, course = heights - np.float32(heights.mean()), _courses(heights.shape[1])
+    return np.asarray(rest - (rest @ course) @ course.T)
+
+
+def _courses(cols: int) -> Floats:
+    """Return orthonormal polynomials along a line, (cols, powers)."""
+    return np.linalg.qr(np.vander(np.linspace(-1, 1, cols), ORDER + 1))[0].astype(np.float32)
 
 
 def _sharpest(rest: Floats) -> float | None:
@@ -91,6 +106,31 @@ def _sharpest(rest: Floats) -> float | None:
         return None
     near = (best + np.linspace(-1, 1, 21)) / length
     return float(near[int(np.argmax([middle(np.abs(_pulled(rest, one))) for one in near]))])
+
+
+def _is_overtone(number: tuple[float, float], heights: Floats, *, amplitude: float, steady: bool) -> bool:
+    """True where a sharp line of the frame's spectrum is higher than the tone and has it for an overtone: a grating's.
+
+    ``number``: the tone's cycles per pixel (down, across), the first of which tells nothing unless it is ``steady``.
+    """
+    top, left = (max(0, (side - SIDE) // 2) for side in heights.shape)
+    part = heights[top : top + SIDE, left : left + SIDE]
+    part = part - part.mean(axis=1, keepdims=True)
+    course = _courses(part.shape[1])
+    part -= (part.mean(axis=0) @ course) @ course.T
+    size, (rows, cols) = spectrum(part), part.shape
+    size[:, 0] = 0
+    down, across = divmod(int(size.argmax()), size.shape[1])
+    around = size[np.arange(down - CLOSE, down + CLOSE + 1) % rows][:, max(1, across - CLOSE) : across + CLOSE + 1]
+    if size[down, across] < max(amplitude, OF_A_LATTICE * float(np.median(around))):
+        return False
+    times = np.arange(2, MOST_TIMES + 1)
+    reach = ASIDE * times
+    aside = np.abs(cols * number[1] - times * across) < reach
+    if steady or across < SLOWEST:
+        apart = number[0] - times * down / rows
+        aside &= np.abs(rows * (apart - np.round(apart))) < reach
+    return bool(aside.any())
 
 
 def _pulled(rest: Floats, frequency: float) -> Complexes:
