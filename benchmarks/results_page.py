@@ -41,7 +41,7 @@ each with {kinds} kinds of artefact in turn and good scans between, over the who
 Nothing was tuned on them, and these seeds (from {FIRST_SEED:,}) were looked at for this page alone; the sets that it
 stood on before, from 20,000,000, 41,000,000, 45,000,000, 47,000,000, 48,000,000, 54,000,000,
 57,000,000, 58,000,000, 59,000,000, 60,000,000, 61,000,000, 62,000,000, 63,000,000, 64,000,000,
-65,000,000, 66,000,000, 67,000,000 and 68,000,000, are not used again.
+65,000,000, 66,000,000, 67,000,000, 68,000,000 and 69,000,000, are not used again.
 Classes and masks by {found.backends}.
 Truth is the surface as a good tip images it.
 `published` follows Zhang et al. (paper A) step by step; `best` is the default. Figures are means ± standard error

@@ -34,6 +34,9 @@ from afmd.pipeline.stages import (
 from afmd.pipeline.stopwatch import Stopwatch
 from afmd.science import quality, smooth
 
+OUTERMOST = (0.3, 99.7)
+"""Percentiles between which a surface spans."""
+
 
 def restore(
     scan: Scan,
@@ -84,7 +87,9 @@ def _restored(
             spoilt &= ~(seen.clipped[0] | seen.clipped[1])
         level = levelled(scan, ground=ground, feature=feature, spoilt=spoilt, params=params)
         flattened, levelling = level.heights, level.levelling
-    found = doubted(overruled(found, masks.final, seen=seen, levelling=levelling, params=params), seen)
+    span_nm = float(np.ptp(np.percentile(flattened[::4, ::4], OUTERMOST)))
+    told = overruled(found, masks.final, seen=seen, levelling=levelling, params=params, span_nm=span_nm)
+    found = doubted(told, seen)
     refusal = refused(scan, masks.final, params=params)
     spare = spared(found, seen, params)
     holes = np.zeros_like(masks.final) if refusal else holes_in(masks.final, found, seen=seen, params=params)

@@ -32,6 +32,8 @@ ADDED = frozenset({DisturbanceKind.HUM, DisturbanceKind.FRINGES})
 have them."""
 CLIPPED, CLIPPED_SHARE = np.float32(0.99), 0.002
 """Probability of being spoilt where heights are clipped, and from which share of the frame on no such scan is good."""
+FAINT = 0.005
+"""Share of the levelled span up to which a wave's amplitude leaves a scan good."""
 BARS_ASKED, STILL_SPOILT = 0.02, 0.2
 """Share of the frame that must be masked for bars along the lines to be sought; what is left to a class that they
 explain away."""
@@ -60,19 +62,23 @@ def _is_unclaimed(chances: Mapping[Label, float], params: Params) -> bool:
 
 
 def overruled(
-    found: Classification, spoilt: NDArray[np.bool_], *, seen: Segmentation, levelling: Levelling, params: Params
-) -> Classification:
+    found: Classification, spoilt: NDArray[np.bool_], *, seen: Segmentation, levelling: Levelling, params: Params,
+    span_nm: float = 0.0,
+) -> Classification:  # fmt: skip
     """Return the class after what masks and levelling tell of it has been heard.
 
     Of a scan that was called good, whole lines that are surely spoilt tell of not tracking, and many spots that are,
     clipped heights, hum and fringes of an imaging artefact. Of one that was not, bars along the lines that looked
     spoilt tell that it may be good, unless much else is masked. The class that is told takes over what the other loses.
-    ``spoilt``: what may be repaired, bool (rows, cols). ``published`` asks the classifier alone.
+    ``spoilt``: what may be repaired, bool (rows, cols). ``span_nm``: of the levelled surface, beside which waves may be
+    faint. ``published`` asks the classifier alone.
     """
     if params.preset is Preset.PUBLISHED:
         return found
     if found.label is Label.GOOD:
-        told = _told_by(mask.regions_as_sure(spoilt, probability=seen.probability, least=SURE), seen, levelling)
+        told = _told_by(
+            mask.regions_as_sure(spoilt, probability=seen.probability, least=SURE), seen, levelling, span_nm
+        )
         return found if told is None else _moved(found, to=told, left=STILL_GOOD, params=params)
     mistaken = seen.bars is not None and found.label is not Label.TIP_CONTAMINATION
     if mistaken and seen.mask.mean() <= CONTRADICTED:
@@ -80,13 +86,14 @@ def overruled(
     return found
 
 
-def _told_by(sure: NDArray[np.bool_], seen: Segmentation, levelling: Levelling) -> Label | None:
+def _told_by(sure: NDArray[np.bool_], seen: Segmentation, levelling: Levelling, span_nm: float) -> Label | None:
     """Return the class that surely spoilt pixels tell of, clipped ones, and waves that were taken off, or None."""
     if seen.clipped is not None and sum(float(end.mean()) for end in seen.clipped) >= CLIPPED_SHARE:
         return Label.IMAGING_ARTIFACT
     if (sure.mean(axis=1) >= WHOLE_LINE).any():
         return Label.NOT_TRACKING
-    waves = not ADDED.isdisjoint(wave.kind for wave in levelling.disturbances)
+    plain = (wave.kind for wave in levelling.disturbances if wave.amplitude_nm >= FAINT * span_nm)
+    waves = not ADDED.isdisjoint(plain)
     return Label.IMAGING_ARTIFACT if waves or mask.count_of_spots(sure, high=SPOT_PX) >= SPOTS else None
 
 
