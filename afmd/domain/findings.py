@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,21 @@ class ArtifactMap:
     changed: NDArray[np.bool_] | None = None
 
 
+class Clipped(NamedTuple):
+    """Where heights lie at an end of the scanner's or the converter's range; bool (rows, cols), True = there.
+
+    At the ``low`` end the surface is at most, at the ``high`` one at least as high as measured.
+    """
+
+    low: NDArray[np.bool_]
+    high: NDArray[np.bool_]
+
+    @property
+    def anywhere(self) -> NDArray[np.bool_]:
+        """True at either end."""
+        return self.low | self.high
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:
     """Masks of one scan, each bool (rows, cols), True = spoilt.
@@ -67,8 +83,7 @@ class Segmentation:
     ``raw_mask``: probability ≥ ``thr``. ``mask``: after despiking, area filter, growth and expansion.
     ``feature``: True where the surface stands out of the substrate, or None. ``ghosts``, ``changed``:
     as in `ArtifactMap`. ``bars``: True where bars of the sample run along the lines and were taken for spoilt, or None.
-    ``clipped``: where heights lie at the lower and at the upper end of a range, so that the surface is at most, and at
-    least, as high as measured; None: nowhere.
+    ``clipped``: where heights lie at an end of a range, or None: nowhere.
     """
 
     probability: NDArray[np.float32]
@@ -79,4 +94,4 @@ class Segmentation:
     ghosts: NDArray[np.bool_] | None = None
     changed: NDArray[np.bool_] | None = None
     bars: NDArray[np.bool_] | None = None
-    clipped: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
+    clipped: Clipped | None = None

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.domain.findings import Segmentation
+from afmd.domain.findings import Clipped, Segmentation
 from afmd.domain.levelling import Levelling
 from afmd.domain.result import Restoration
 from afmd.domain.scan import Scan
@@ -41,7 +41,7 @@ class Cut:
             part, probability=self._laid(part.probability, 1), raw_mask=self._laid(part.raw_mask, 1),
             mask=self._laid(part.mask, 1), feature=self.flags(part.feature), ghosts=self.flags(part.ghosts),
             changed=self.flags(part.changed), bars=self.flags(part.bars),
-            clipped=None if part.clipped is None else (self._laid(part.clipped[0]), self._laid(part.clipped[1])),
+            clipped=None if part.clipped is None else Clipped(*map(self._laid, part.clipped)),
         )  # fmt: skip
 
     def restoration(self, part: Restoration, *, excluded: Flags) -> Restoration:

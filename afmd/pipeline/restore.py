@@ -34,9 +34,6 @@ from afmd.pipeline.stages import (
 from afmd.pipeline.stopwatch import Stopwatch
 from afmd.science import quality, smooth
 
-OUTERMOST = (0.3, 99.7)
-"""Percentiles between which a surface spans."""
-
 
 def restore(
     scan: Scan,
@@ -84,11 +81,10 @@ def _restored(
         feature = None if seen.feature is None else seen.feature & ~(masks.grown | excluded | ground)
         spoilt = masks.grown & ~(excluded | ground)
         if seen.clipped is not None:
-            spoilt &= ~(seen.clipped[0] | seen.clipped[1])
+            spoilt &= ~seen.clipped.anywhere
         level = levelled(scan, ground=ground, feature=feature, spoilt=spoilt, params=params)
         flattened, levelling = level.heights, level.levelling
-    span_nm = float(np.ptp(np.percentile(flattened[::4, ::4], OUTERMOST)))
-    told = overruled(found, masks.final, seen=seen, levelling=levelling, params=params, span_nm=span_nm)
+    told = overruled(found, masks.final, seen=seen, level=level, params=params)
     found = doubted(told, seen)
     refusal = refused(scan, masks.final, params=params)
     spare = spared(found, seen, params)

@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.findings import Classification, Label, Segmentation
-from afmd.domain.levelling import DisturbanceKind, Levelling
+from afmd.domain.levelling import DisturbanceKind
 from afmd.domain.params import Params, Preset
 from afmd.domain.ports import Classifier, Segmenter
 from afmd.domain.result import Filled
 from afmd.domain.scan import Scan
 from afmd.science import flatten, inpaint, mask
+from afmd.science.flatten.substrate import span_of
 from afmd.science.rules.clipping import ends
 
 FEATURE_THR = 0.5
@@ -62,23 +63,19 @@ def _is_unclaimed(chances: Mapping[Label, float], params: Params) -> bool:
 
 
 def overruled(
-    found: Classification, spoilt: NDArray[np.bool_], *, seen: Segmentation, levelling: Levelling, params: Params,
-    span_nm: float = 0.0,
-) -> Classification:  # fmt: skip
+    found: Classification, spoilt: NDArray[np.bool_], *, seen: Segmentation, level: flatten.Levelled, params: Params
+) -> Classification:
     """Return the class after what masks and levelling tell of it has been heard.
 
     Of a scan that was called good, whole lines that are surely spoilt tell of not tracking, and many spots that are,
     clipped heights, hum and fringes of an imaging artefact. Of one that was not, bars along the lines that looked
     spoilt tell that it may be good, unless much else is masked. The class that is told takes over what the other loses.
-    ``spoilt``: what may be repaired, bool (rows, cols). ``span_nm``: of the levelled surface, beside which waves may be
-    faint. ``published`` asks the classifier alone.
+    ``spoilt``: what may be repaired, bool (rows, cols). ``published`` asks the classifier alone.
     """
     if params.preset is Preset.PUBLISHED:
         return found
     if found.label is Label.GOOD:
-        told = _told_by(
-            mask.regions_as_sure(spoilt, probability=seen.probability, least=SURE), seen, levelling, span_nm
-        )
+        told = _told_by(mask.regions_as_sure(spoilt, probability=seen.probability, least=SURE), seen, level)
         return found if told is None else _moved(found, to=told, left=STILL_GOOD, params=params)
     mistaken = seen.bars is not None and found.label is not Label.TIP_CONTAMINATION
     if mistaken and seen.mask.mean() <= CONTRADICTED:
@@ -86,15 +83,23 @@ def overruled(
     return found
 
 
-def _told_by(sure: NDArray[np.bool_], seen: Segmentation, levelling: Levelling, span_nm: float) -> Label | None:
+def _told_by(sure: NDArray[np.bool_], seen: Segmentation, level: flatten.Levelled) -> Label | None:
     """Return the class that surely spoilt pixels tell of, clipped ones, and waves that were taken off, or None."""
-    if seen.clipped is not None and sum(float(end.mean()) for end in seen.clipped) >= CLIPPED_SHARE:
+    if seen.clipped is not None and seen.clipped.anywhere.mean() >= CLIPPED_SHARE:
         return Label.IMAGING_ARTIFACT
     if (sure.mean(axis=1) >= WHOLE_LINE).any():
         return Label.NOT_TRACKING
-    plain = (wave.kind for wave in levelling.disturbances if wave.amplitude_nm >= FAINT * span_nm)
-    waves = not ADDED.isdisjoint(plain)
-    return Label.IMAGING_ARTIFACT if waves or mask.count_of_spots(sure, high=SPOT_PX) >= SPOTS else None
+    spotted = mask.count_of_spots(sure, high=SPOT_PX) >= SPOTS
+    return Label.IMAGING_ARTIFACT if spotted or _added_plainly(level) else None
+
+
+def _added_plainly(level: flatten.Levelled) -> bool:
+    """True where a wave that is no sample's was taken off, and was more than ``FAINT``."""
+    added_nm = [wave.amplitude_nm for wave in level.levelling.disturbances if wave.kind in ADDED]
+    if not added_nm:
+        return False
+    low, high = span_of(level.heights.reshape(-1))
+    return max(added_nm) > FAINT * (high - low)
 
 
 def _moved(found: Classification, *, to: Label, left: float, params: Params) -> Classification:
@@ -152,11 +157,11 @@ def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segm
     artifact = seen.artifact if bars is None else np.where(bars, np.float32(0), seen.artifact)
     reported = seen.reported if seen.reported is None or bars is None else seen.reported & ~bars
     clipped = None if params.preset is Preset.PUBLISHED else ends(scan.heights)
-    if clipped is not None and not (clipped[0].any() or clipped[1].any()):
+    if clipped is not None and clipped.anywhere.any():
+        artifact = np.where(clipped.anywhere, np.maximum(artifact, CLIPPED), artifact)
+        reported = None if reported is None else reported & ~clipped.anywhere
+    else:
         clipped = None
-    if clipped is not None:
-        artifact = np.where(clipped[0] | clipped[1], np.maximum(artifact, CLIPPED), artifact)
-        reported = None if reported is None else reported & ~(clipped[0] | clipped[1])
     feature = None if seen.feature is None else seen.feature >= FEATURE_THR
     repairable = artifact if reported is None else np.where(reported, np.float32(0), artifact)
     masks = mask.assemble(scan.heights, repairable, params)
@@ -190,10 +195,10 @@ def filled(
 
 def _bounds(seen: Segmentation) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
     """Return where the surface is at most as high as measured, and at least; bool (rows, cols), or None: nowhere."""
-    low, high = (None, None) if seen.clipped is None else seen.clipped
-    if seen.ghosts is None or low is None:
-        return (seen.ghosts if low is None else low), high
-    return seen.ghosts | low, high
+    if seen.clipped is None:
+        return seen.ghosts, None
+    low, high = seen.clipped
+    return low if seen.ghosts is None else seen.ghosts | low, high
 
 
 def believed(

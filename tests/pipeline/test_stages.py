@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from afmd.domain.findings import ArtifactMap, Backend, Classification, Label, Segmentation
+from afmd.domain.findings import ArtifactMap, Backend, Classification, Clipped, Label, Segmentation
 from afmd.domain.levelling import Disturbance, DisturbanceKind, Levelling
 from afmd.domain.params import Params
 from afmd.domain.scan import Scan
@@ -23,6 +23,7 @@ from afmd.pipeline.stages import (
 )
 from afmd.pipeline.stopwatch import Stopwatch
 from afmd.science import inpaint
+from afmd.science.flatten import Levelled
 from afmd.science.mask import Masks
 
 SHAPE = (20, 30)
@@ -32,6 +33,11 @@ def rows(first, last):
     drawn = np.zeros(SHAPE, dtype=bool)
     drawn[first:last] = True
     return drawn
+
+
+def levelled_as(method, *waves, span_nm=20.0):
+    heights = np.linspace(0, span_nm, np.prod(SHAPE), dtype=np.float32).reshape(SHAPE)
+    return Levelled(heights, np.zeros_like(heights), Levelling(method, disturbances=waves))
 
 
 NONE = rows(0, 0)
@@ -205,7 +211,7 @@ def test_many_sure_spots_or_a_surely_lost_line_are_not_a_good_scan(spoilt, chanc
     found = Classification(Label.GOOD, chances, False, Backend("rules", "1"))
     seen = replace(masked(spoilt), probability=np.full(SHAPE, np.float32(chance)))
 
-    after = overruled(found, spoilt, seen=seen, levelling=Levelling("joint"), params=Params(preset))
+    after = overruled(found, spoilt, seen=seen, level=levelled_as("joint"), params=Params(preset))
 
     assert after.label is told
     assert after is found or max(after.probabilities, key=lambda one: after.probabilities[one]) is told
@@ -223,10 +229,11 @@ def test_many_sure_spots_or_a_surely_lost_line_are_not_a_good_scan(spoilt, chanc
 )
 def test_a_scan_from_which_hum_or_fringes_were_taken_off_was_not_good(kind, label, told):
     found = Classification(label, dict.fromkeys(Label, 0.1) | {label: 0.7}, False, Backend("rules", "1"))
-    levelling = Levelling("joint", disturbances=(Disturbance(kind, 1.0, 0.3, 0.1),))
+    wave = Disturbance(kind, 1.0, 0.3, 0.1)
 
     def after(span_nm):
-        return overruled(found, NONE, seen=masked(NONE), levelling=levelling, params=Params(), span_nm=span_nm).label
+        level = levelled_as("joint", wave, span_nm=span_nm)
+        return overruled(found, NONE, seen=masked(NONE), level=level, params=Params()).label
 
     assert after(20.0) is told
     assert after(1000.0) is label, "beside such a surface the wave is faint"
@@ -298,7 +305,7 @@ def test_what_is_clipped_is_filled_without_looking_at_it_and_never_within_the_ra
     flattened = np.where(touched, height, scan.heights).astype(np.float32)
     clipped = [NONE, NONE]
     clipped[end] = touched
-    seen = replace(masked(touched), clipped=tuple(clipped))
+    seen = replace(masked(touched), clipped=Clipped(*clipped))
 
     done = filled(scan, flattened, touched, masks=masks, seen=seen, params=Params())
 
@@ -329,6 +336,6 @@ def test_a_scan_that_is_clipped_is_not_good_and_what_is_clipped_is_masked_for_su
     assert (seen.clipped[1] == true).mean() > 0.98
     assert not seen.clipped[0].any()
     assert masks.grown[true].mean() > 0.98
-    after = overruled(good, masks.final, seen=seen, levelling=Levelling("joint"), params=Params())
+    after = overruled(good, masks.final, seen=seen, level=levelled_as("joint"), params=Params())
     assert after.label is Label.IMAGING_ARTIFACT
     assert segmented(scan, params=Params("published"), segmenter=Blind())[0].clipped is None

@@ -51,7 +51,7 @@ def hum_in(heights: Floats) -> list[Tone]:
     Two tones of like strength, neither of which is the other's overtone, are a fine lattice's, and none.
     """
     tones: list[Tone] = []
-    if min(heights.shape) < LEAST_SIDE or _sharpest(_middle_of(heights)) is None:
+    if min(heights.shape) < LEAST_SIDE or _sharpest(middle_of(heights)) is None:
         return tones
     rest = heights
     for _ in range(MOST):
@@ -110,14 +110,14 @@ def _sharpest(heights: Floats) -> Wavenumber | None:
     fast = (np.abs(down) >= FASTEST_SURFACE)[:, None] & (np.arange(across.size) >= LEAST_CYCLES)
     slow = (np.abs(down) < FASTEST_SURFACE)[:, None] & (np.arange(across.size) >= OFF_AXIS)
     slow &= np.hypot(rows * down[:, None], np.arange(across.size)) >= FEWEST_PERIODS
-    place, height, sharpness = _line_of(size, fast, reach=AROUND)
-    _, other, how_sharp = _line_of(size, slow, reach=CLOSE)
+    place, height, sharpness = line_of(size, fast, reach=AROUND)
+    _, other, how_sharp = line_of(size, slow, reach=CLOSE)
     if sharpness <= SHARP or (how_sharp > OF_A_LATTICE and other > height / 2):
         return None
     return float(down[place[0]]), float(across[place[1]])
 
 
-def _line_of(size: Floats, among: NDArray[np.bool_], *, reach: int) -> tuple[tuple[int, int], float, float]:
+def line_of(size: Floats, among: NDArray[np.bool_], *, reach: int) -> tuple[tuple[int, int], float, float]:
     """Return the bin of a spectrum's highest line ``among`` some bins, its height, nm, and that over the median of
     those within ``reach``."""
     rows, cols = size.shape
@@ -158,7 +158,7 @@ def _phases(count: int, number: float) -> NDArray[np.complex128]:
     return np.asarray(np.exp(-2j * np.pi * number * np.arange(count)))
 
 
-def _middle_of(heights: Floats) -> Floats:
+def middle_of(heights: Floats) -> Floats:
     """Return the part in the middle, at most ``SIDE`` lines and columns (a view)."""
     top, left = (max(0, (side - SIDE) // 2) for side in heights.shape)
     return heights[top : top + SIDE, left : left + SIDE]

@@ -22,11 +22,11 @@ from afmd.science.flatten.digits import between_digits
 from afmd.science.flatten.edges import with_edges
 from afmd.science.flatten.fringes import fringes_left, is_tidier
 from afmd.science.flatten.guesses import Leftover, best_guess, extent, least_width, leftover, low_guess, plain_guess
-from afmd.science.flatten.hum import Tone, hum_in
+from afmd.science.flatten.hum import hum_in
 from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.lattice import lies_askew, without_lattices_wave
 from afmd.science.flatten.leans import bears_no_offsets, bears_the_mark, leans, leans_at_random
-from afmd.science.flatten.linehum import LineHum, line_hum_in
+from afmd.science.flatten.linehum import line_hum_in
 from afmd.science.flatten.plateaus import plateau_guess
 from afmd.science.flatten.recurrence import without_recurring_levels
 from afmd.science.flatten.refine import Fit, refined
@@ -82,14 +82,13 @@ def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
     smooth = between_digits(ground.heights)
     if smooth is not None:
         ground = replace(ground, heights=smooth)
-    tones: list[Tone | LineHum] = [*hum_in(ground.heights)]
-    hum = np.sum([tone.wave for tone in tones], axis=0)
-    out_of_step = line_hum_in(ground.heights - hum if tones else ground.heights)
-    if out_of_step is not None:
-        tones.append(out_of_step)
-        hum = hum + out_of_step.wave
+    tones = hum_in(ground.heights)
+    in_step = np.sum([tone.wave for tone in tones], axis=0, dtype=np.float32)
+    out_of_step = line_hum_in(ground.heights - in_step if tones else ground.heights)
+    tones = tones if out_of_step is None else [*tones, out_of_step]
     if not tones:
         return _without_fringes(ground)
+    hum = np.sum([tone.wave for tone in tones], axis=0)
     told = [Disturbance(DisturbanceKind.HUM, tone.amplitude, *tone.number) for tone in tones]
     return _with(_without_fringes(ground.without(hum)), hum, *told)
 

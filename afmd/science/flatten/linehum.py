@@ -8,19 +8,17 @@ Rule: a wave that goes on from line to line is the sample's, unless it swings wi
 overtone.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from afmd.science.flatten.hum import CLOSE, FASTEST_SURFACE, LEAST_SIDE, OF_A_LATTICE, Tone, line_of, middle_of
 from afmd.science.flatten.waves import spectrum
 from afmd.science.robust import SIGMA_PER_MAD, TINY, median, middle
 
 Floats = NDArray[np.float32]
 Complexes = NDArray[np.complex128]
 
-LEAST_SIDE = 64
 ORDER = 3
 PADDED = 4
 LINES = 96
@@ -32,31 +30,21 @@ SHARP = 25.0
 """How many times the power of the usual frequency so many cycles around it a tone has, in the median of all lines."""
 EVEN = 0.33
 """Greatest spread of the lines' amplitudes, over their median: noise in a narrow band has half."""
-FASTEST_SURFACE, OUT_OF_STEP = 0.15, 0.5
-"""Cycles per line from which on no surface swings, and which share of all lines must be so far out of step with the
-one before."""
+OUT_OF_STEP = 0.5
+"""Which share of all lines must be out of step with the one before by more than any surface."""
 COHERENT = 0.8
 """How nearly both halves of a line must swing in one phase."""
-
 STEADY = 0.7
 """From which resultant on the steps of phase from line to line are one."""
-SIDE, CLOSE, OF_A_LATTICE = 256, 5, 20.0
-"""Side of the part of a frame that is asked for a grating, px; how many times the spectrum's median so many bins around
-it a grating's line is."""
 MOST_TIMES, ASIDE = 12, 0.75
 """Highest overtone, and by how many bins times its number it may lie aside."""
 
 
-class LineHum(NamedTuple):
-    """``wave``: float32 (rows, cols) nm. ``number``: cycles per pixel (down, across). ``amplitude``: nm."""
+def line_hum_in(heights: Floats) -> Tone | None:
+    """Return the tone in ``heights`` (rows, cols; nm), or None where there is none that is surely hum.
 
-    number: tuple[float, float]
-    amplitude: float
-    wave: Floats
-
-
-def line_hum_in(heights: Floats) -> LineHum | None:
-    """Return the tone in ``heights`` (rows, cols; nm), or None where there is none that is surely hum."""
+    Its cycles down the frame are the lines' usual step of phase; the wave has the phase of each line.
+    """
     if min(heights.shape) < LEAST_SIDE:
         return None
     frequency = _sharpest(_without_course(heights[:: max(1, len(heights) // LINES)]))
@@ -78,7 +66,7 @@ def line_hum_in(heights: Floats) -> LineHum | None:
         return None
     swing = np.exp(2j * np.pi * frequency * np.arange(heights.shape[1]))
     wave = (amplitude * np.outer(lines / np.maximum(size, TINY), swing)).real.astype(np.float32)
-    return LineHum(number, amplitude, wave)
+    return Tone(number, amplitude, wave)
 
 
 def _without_course(heights: Floats) -> Floats:
@@ -113,16 +101,14 @@ def _is_overtone(number: tuple[float, float], heights: Floats, *, amplitude: flo
 
     ``number``: the tone's cycles per pixel (down, across), the first of which tells nothing unless it is ``steady``.
     """
-    top, left = (max(0, (side - SIDE) // 2) for side in heights.shape)
-    part = heights[top : top + SIDE, left : left + SIDE]
+    part = middle_of(heights)
     part = part - part.mean(axis=1, keepdims=True)
     course = _courses(part.shape[1])
     part -= (part.mean(axis=0) @ course) @ course.T
     size, (rows, cols) = spectrum(part), part.shape
-    size[:, 0] = 0
-    down, across = divmod(int(size.argmax()), size.shape[1])
-    around = size[np.arange(down - CLOSE, down + CLOSE + 1) % rows][:, max(1, across - CLOSE) : across + CLOSE + 1]
-    if size[down, across] < max(amplitude, OF_A_LATTICE * float(np.median(around))):
+    off_axis = np.broadcast_to(np.arange(size.shape[1]) > 0, size.shape)
+    (down, across), height, sharpness = line_of(size, off_axis, reach=CLOSE)
+    if height < amplitude or sharpness < OF_A_LATTICE:
         return False
     times = np.arange(2, MOST_TIMES + 1)
     reach = ASIDE * times

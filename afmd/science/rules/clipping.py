@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from afmd.domain.findings import Clipped
 from afmd.science.robust import TINY
 
 Heights = NDArray[np.float32]
@@ -34,20 +35,15 @@ ROUNDS, SAMPLE = 4, 4096
 
 def clipped(heights: Heights) -> Bools:
     """Return True where heights, (rows, cols) nm, lie at an end of a range."""
-    low, high = ends(heights)
-    return low | high
+    return ends(heights).anywhere
 
 
-def ends(heights: Heights) -> tuple[Bools, Bools]:
-    """Return where heights, (rows, cols) nm, lie at the lower and at the upper end of a range; bool of that shape.
-
-    There the surface is at most, and at least, as high as measured.
-    """
-    low, high = heights.min(), heights.max()
-    if low == high:
-        return np.zeros(heights.shape, dtype=bool), np.zeros(heights.shape, dtype=bool)
+def ends(heights: Heights) -> Clipped:
+    """Return at which end of a range heights, (rows, cols) nm, lie."""
     ranked = np.sort(heights, axis=None)
-    return _end(-heights, -ranked[::-1]), _end(heights, ranked)
+    if ranked[0] == ranked[-1]:
+        return Clipped(np.zeros(heights.shape, dtype=bool), np.zeros(heights.shape, dtype=bool))
+    return Clipped(low=_end(-heights, -ranked[::-1]), high=_end(heights, ranked))
 
 
 def _end(heights: Heights, ranked: Heights) -> Bools:
