@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from afmd.domain.findings import ArtifactMap, Backend, Classification, Clipped, Label, Segmentation
-from afmd.domain.levelling import Disturbance, DisturbanceKind, Levelling
+from afmd.domain.levelling import Disturbance, DisturbanceKind, Jump, Levelling
 from afmd.domain.params import Params
 from afmd.domain.scan import Scan
 from afmd.pipeline.stages import (
@@ -35,9 +35,9 @@ def rows(first, last):
     return drawn
 
 
-def levelled_as(method, *waves, span_nm=20.0):
+def levelled_as(method, *waves, jumps=(), span_nm=20.0):
     heights = np.linspace(0, span_nm, np.prod(SHAPE), dtype=np.float32).reshape(SHAPE)
-    return Levelled(heights, np.zeros_like(heights), Levelling(method, disturbances=waves))
+    return Levelled(heights, np.zeros_like(heights), Levelling(method, jumps=jumps, disturbances=waves))
 
 
 NONE = rows(0, 0)
@@ -237,6 +237,23 @@ def test_a_scan_from_which_hum_or_fringes_were_taken_off_was_not_good(kind, labe
 
     assert after(20.0) is told
     assert after(1000.0) is label, "beside such a surface the wave is faint"
+
+
+@pytest.mark.parametrize(
+    ("jumps", "told"),
+    [
+        ([(5, 2.0)], Label.IMAGING_ARTIFACT),
+        ([(5, -2.0), (40, 2.0)], Label.IMAGING_ARTIFACT),
+        ([(5, 1.0)], Label.GOOD),
+        ([(5, 2.0), (8, -2.0)], Label.GOOD),
+        ([(line, 2.0) for line in range(0, 100, 20)], Label.GOOD),
+    ],
+)
+def test_a_scan_that_jumped_for_good_was_not_good_but_lines_that_come_back_may_be(jumps, told):
+    found = Classification(Label.GOOD, dict.fromkeys(Label, 0.1) | {Label.GOOD: 0.7}, False, Backend("rules", "1"))
+    level = levelled_as("joint", jumps=tuple(Jump(line, 0, height_nm) for line, height_nm in jumps))
+
+    assert overruled(found, NONE, seen=masked(NONE), level=level, params=Params()).label is told
 
 
 def test_where_a_second_apex_is_sure_the_scan_cannot_well_be_good():

@@ -49,6 +49,19 @@ def test_fringes_come_off_flat_samples(seed, sample, down, across):
     assert (256 * told.down, 256 * told.across) == pytest.approx((down, across), abs=0.1)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_stairs_show_once_fringes_are_off_and_then_span_more_than_they_did_laid_flat(seed):
+    rng = np.random.default_rng(seed)
+    y, x = np.meshgrid(*(np.linspace(0, 1, side) for side in SHAPE), indexing="ij")
+    edges = 7 * (0.85 * y + 0.3 * x) + scenes.substrate(rng, SHAPE, rms=0.12, length=20)
+    truth = -0.35 * np.floor(edges) + scenes.substrate(rng, SHAPE, rms=0.1, length=2)
+
+    flat = levelled(rng, truth + wave(down=0.3, across=3.1, amplitude=0.4))
+
+    assert [one.kind for one in flat.levelling.disturbances] == ["fringes"]
+    assert scenes.rms_error(flat.heights, truth) < 0.2
+
+
 @pytest.mark.parametrize(
     ("amplitude", "waves", "pitch_nm"), [(30.0, 3.3, PITCH_NM), (1.2, 6.3, 5.0)], ids=["high", "narrow"]
 )

@@ -8,7 +8,6 @@ from afmd.domain.levelling import Jump
 from afmd.domain.params import Params
 from afmd.errors import CannotLevel
 from afmd.science.flatten import level
-from afmd.science.flatten.recurrence import without_recurring_levels
 
 SIDE = (256, 256)
 
@@ -129,13 +128,6 @@ def test_a_dome_that_the_mask_knows_does_not_bend_the_ground():
     levelled = joint(heights, ground=~dome, feature=dome).heights
 
     assert scenes.rms_error(levelled, truth) < 3
-
-
-@pytest.mark.parametrize("lines", [20, 23, 26])
-def test_bars_as_thin_as_an_edge_leave_the_offsets_as_they_are(lines):
-    offsets = 10.0 * (np.arange(lines) // 3 % 2) + np.random.default_rng(0).normal(0, 0.01, lines)
-
-    assert np.array_equal(without_recurring_levels(offsets), offsets)
 
 
 @pytest.mark.parametrize("bands", [1, 2])

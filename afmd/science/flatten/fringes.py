@@ -79,11 +79,6 @@ def fringes_left(ground: Ground) -> Fringes | None:
     return Fringes(at(np.linspace(-1, 1, rows), np.linspace(-1, 1, cols)), told)
 
 
-def is_tidier(ground: Ground, other: Ground) -> bool:
-    """True where ``other``, levelled after fringes have been taken off, is far tidier than ``ground``, levelled."""
-    return _tidier_without(_look(thinned(ground)), _look(thinned(other)))
-
-
 def _tidier_without(before: Leftover, after: Leftover) -> bool:
     """True where the surface is far tidier after than before, by each of the signs."""
     tidier = after.disorder < before.disorder - TIDIER

@@ -20,7 +20,7 @@ from afmd.science.flatten.bars import with_bars
 from afmd.science.flatten.course import led_straight
 from afmd.science.flatten.digits import between_digits
 from afmd.science.flatten.edges import with_edges
-from afmd.science.flatten.fringes import fringes_left, is_tidier
+from afmd.science.flatten.fringes import fringes_left
 from afmd.science.flatten.guesses import Leftover, best_guess, extent, least_width, leftover, low_guess, plain_guess
 from afmd.science.flatten.hum import hum_in
 from afmd.science.flatten.jumps import undo_jumps
@@ -28,7 +28,6 @@ from afmd.science.flatten.lattice import lies_askew, without_lattices_wave
 from afmd.science.flatten.leans import bears_no_offsets, bears_the_mark, leans, leans_at_random
 from afmd.science.flatten.linehum import line_hum_in
 from afmd.science.flatten.plateaus import plateau_guess
-from afmd.science.flatten.recurrence import without_recurring_levels
 from afmd.science.flatten.refine import Fit, refined
 from afmd.science.flatten.ripple import ground_wave, scanners_own
 from afmd.science.flatten.scanner import Scanner, powers, twisted
@@ -96,13 +95,10 @@ def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
 def _without_fringes(ground: Ground) -> Background:
     """Fit the scanner, and once more without the fringes that this leaves, where there are any."""
     found = _on_course(ground)
-    left = _levelled(ground, found)
-    fringes = fringes_left(left)
+    fringes = fringes_left(_levelled(ground, found))
     if fringes is None:
         return found
-    calm = ground.without(fringes.wave)
-    other = _on_course(calm)
-    return _with(other, *fringes) if is_tidier(left, _levelled(calm, other)) else found
+    return _with(_on_course(ground.without(fringes.wave)), *fringes)
 
 
 def _with(found: Background, wave: NDArray[np.floating], *told: Disturbance) -> Background:
@@ -208,7 +204,6 @@ def _scanner_of(ground: Ground) -> Background:
     shape = smooth_part(fit.scanner.shape, wave_power(fit.rest, fit.weight, frame))
     offsets = scanner_part(fit.scanner.offsets, fit.discord)
     if whole is not None:
-        offsets = without_recurring_levels(offsets)
         bare = fit.scanner._replace(offsets=np.zeros(len(whole.rows))).off(whole)[frame.rows]
         offsets = without_lattices_wave(
             offsets, fit.scanner.off(frame), at=frame.rows, length=len(ground.heights), whole=bare
