@@ -49,6 +49,16 @@ def test_fringes_come_off_flat_samples(seed, sample, down, across):
     assert (256 * told.down, 256 * told.across) == pytest.approx((down, across), abs=0.1)
 
 
+@pytest.mark.parametrize("seed", [0, 2])
+def test_fringes_lower_than_the_steps_beside_them_stand_out_among_waves_as_long(seed):
+    truth = steps(np.random.default_rng(seed))
+
+    flat = levelled(np.random.default_rng(seed + 50), truth + wave(down=1.4, across=6.4, amplitude=0.6))
+
+    assert [one.kind for one in flat.levelling.disturbances] == ["fringes"]
+    assert scenes.rms_error(flat.heights, truth) < 0.3
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_stairs_show_once_fringes_are_off_and_then_span_more_than_they_did_laid_flat(seed):
     rng = np.random.default_rng(seed)

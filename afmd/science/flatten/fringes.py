@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
+from scipy import ndimage, optimize
 
 from afmd.domain.levelling import Disturbance, DisturbanceKind
 from afmd.science.flatten.guesses import Leftover, leftover
@@ -35,6 +35,9 @@ SAMPLED = 80
 """Lines and columns that are looked at, at least, where there are so many."""
 STANDS_OUT, APART = 2.0, 2.0
 """How many times higher than any other that is so many waves away."""
+AMONG_ALIKE, FEWEST_AMONG_ALIKE = 1.5, 2.5
+"""The same, where each is measured by the median of those as long, beside steps that are higher than the fringes; and
+from how many waves over the frame on there are enough of these."""
 OVERTONES, OVERTONE, SHARP = (2, 3), 0.04, 8.0
 """Multiples of a grating's wave, which has walls or ridges: how high, as a share of it, and as a multiple of what is
 around, these must be for it to be one."""
@@ -104,12 +107,11 @@ def _number_of(frame: Thinned) -> Waves | None:
     size = np.abs(_turns(down, lines_at) @ pull @ _turns(across, columns_at).T)
     many = np.hypot(down[:, None], across[None, :])
     size *= np.where(many < FEWEST, 0, np.sqrt(many))
-    line, column = divmod(int(size.argmax()), len(across))
-    first = (float(down[line]), float(across[column]))
-    away = [np.hypot(down[:, None] - sign * first[0], across[None, :] - sign * first[1]) for sign in (1, -1)]
-    others = size[(away[0] >= APART) & (away[1] >= APART)]
-    if size[line, column] <= STANDS_OUT * others.max(initial=0):
-        return None
+    first, stands_out = _strongest(size, down, across)
+    if stands_out <= STANDS_OUT:
+        first, stands_out = _strongest(_among_alike(size, many), down, across)
+        if stands_out <= AMONG_ALIKE:
+            return None
 
     def missed(number: Doubles) -> float:
         return -abs(complex(_turns(number[:1], lines_at)[0] @ pull @ _turns(number[1:], columns_at)[0]))
@@ -121,6 +123,22 @@ def _number_of(frame: Thinned) -> Waves | None:
         if own > -OVERTONE * missed(found) and own > SHARP * around:
             return None
     return float(found[0]), float(found[1])
+
+
+def _strongest(size: Doubles, down: Doubles, across: Doubles) -> tuple[Waves, float]:
+    """Return the highest of the waves (down, across), and how many times higher it is than any that lies apart."""
+    line, column = divmod(int(size.argmax()), len(across))
+    first = (float(down[line]), float(across[column]))
+    away = [np.hypot(down[:, None] - sign * first[0], across[None, :] - sign * first[1]) for sign in (1, -1)]
+    others = size[(away[0] >= APART) & (away[1] >= APART)]
+    return first, float(size[line, column] / max(others.max(initial=0), TINY))
+
+
+def _among_alike(size: Doubles, many: Doubles) -> Doubles:
+    """Return each wave's size over the median of all that are as many over the frame; 0 for the fewest."""
+    count = many.round().astype(np.intp)
+    usual = ndimage.median(size, count, np.arange(count.max() + 1))
+    return np.where(many < FEWEST_AMONG_ALIKE, 0, size / np.maximum(usual, TINY)[count])
 
 
 def _turns(number: Doubles, place: Doubles) -> NDArray[np.complex128]:
