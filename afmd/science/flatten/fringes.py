@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, optimize
+from scipy import optimize
 
 from afmd.domain.levelling import Disturbance, DisturbanceKind
 from afmd.science.flatten.guesses import Leftover, leftover
@@ -36,7 +36,7 @@ SAMPLED = 80
 STANDS_OUT, APART = 2.0, 2.0
 """How many times higher than any other that is so many waves away."""
 AMONG_ALIKE, FEWEST_AMONG_ALIKE = 1.5, 2.5
-"""The same, where each is measured by the median of those as long, beside steps that are higher than the fringes; and
+"""The same, where each is measured by the mean of those as long, beside steps that are higher than the fringes; and
 from how many waves over the frame on there are enough of these."""
 OVERTONES, OVERTONE, SHARP = (2, 3), 0.04, 8.0
 """Multiples of a grating's wave, which has walls or ridges: how high, as a share of it, and as a multiple of what is
@@ -135,10 +135,11 @@ def _strongest(size: Doubles, down: Doubles, across: Doubles) -> tuple[Waves, fl
 
 
 def _among_alike(size: Doubles, many: Doubles) -> Doubles:
-    """Return each wave's size over the median of all that are as many over the frame; 0 for the fewest."""
-    count = many.round().astype(np.intp)
-    usual = ndimage.median(size, count, np.arange(count.max() + 1))
-    return np.where(many < FEWEST_AMONG_ALIKE, 0, size / np.maximum(usual, TINY)[count])
+    """Return each wave's size over the geometric mean of all that are as many over the frame; 0 for the fewest."""
+    count = many.round().astype(np.intp).ravel()
+    logarithm = np.log(np.maximum(size, TINY)).ravel()
+    usual = np.bincount(count, logarithm) / np.maximum(np.bincount(count), 1)
+    return np.where(many < FEWEST_AMONG_ALIKE, 0, np.exp(logarithm - usual[count]).reshape(size.shape))
 
 
 def _turns(number: Doubles, place: Doubles) -> NDArray[np.complex128]:
