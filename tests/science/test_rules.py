@@ -143,6 +143,15 @@ def test_a_samples_own_flat_tops_are_not_clipped_whether_level_or_tilted():
         assert not clipped(np.float32(heights)).any()
 
 
+def test_ground_beside_the_slope_of_a_cell_is_not_clipped():
+    """Though the rest of the frame leans far more than the ground does."""
+    rng = np.random.default_rng(6)
+    cell = 20.0 * np.clip(np.arange(200) - 90, 0, None)
+    for lean in (0.15, -0.15):
+        heights = cell + lean * np.arange(200)[:, None] + rng.normal(0, 6, (200, 200))
+        assert not clipped(np.float32(heights)).any()
+
+
 def test_clipped_tops_are_found_and_a_flat_sample_is_not_clipped():
     heights = particles(seed=7)
     top = np.minimum(heights, np.quantile(heights, 0.97))

@@ -2,7 +2,7 @@
 
 Rule: equality counts; so does a crowd at the end of all heights that lies level where the rest of the frame is tilted.
 A sample's own flat tops are tilted with the rest, but a scanner that can go no further stays where it is, and only the
-noise of the sensor is left.
+noise of the sensor is left: the crowd itself neither leans nor bends, as flat ground beside a slope does.
 """
 
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afmd.domain.findings import Clipped
-from afmd.science.robust import TINY
+from afmd.science.robust import TINY, mad_sigma
 
 Heights = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -30,6 +30,9 @@ SOLID = 0.5
 """Least share of a crowd that is left where lone pixels and thin lines are taken away."""
 TILTED = 4.0
 """By how many of its widths the rest of the frame, carried on, would rise over a crowd (standard deviation)."""
+LEVEL = 0.6
+"""How far a crowd may lean and bend, in standard deviations of the noise from pixel to pixel: clipped ones come to a
+third of one at most, ground beside the slope of a cell, or below a jump, to one and more."""
 ROUNDS, SAMPLE = 4, 4096
 
 
@@ -79,7 +82,21 @@ def _crowd(heights: Heights, ranked: Heights) -> Bools:
     if np.count_nonzero(solid) < max(LEAST, SOLID * np.count_nonzero(crowd)):
         return none
     rest = cv2.dilate(crowd.view(np.uint8), np.ones((5, 5), np.uint8)) == 0
-    return crowd if _rise_over(solid, heights, rest) > TILTED * width[best] else none
+    stays = _rise_over(solid, heights, rest) > TILTED * width[best] and _lies_level(solid, heights)
+    return np.asarray(crowd) if stays else none
+
+
+def _lies_level(place: Bools, heights: Heights) -> bool:
+    """True where what a surface of second order holds of the heights on ``place`` drowns in their noise."""
+    steps: Heights = np.diff(heights, axis=1)[place[:, 1:] & place[:, :-1]]
+    row, col = np.nonzero(place)
+    every = max(1, row.size // SAMPLE)
+    row, col = row[::every], col[::every]
+    down, across = row / heights.shape[0] - 0.5, col / heights.shape[1] - 0.5
+    design = np.column_stack([np.ones(row.size), down, across, down**2, down * across, across**2])
+    values = heights[row, col].astype(np.float64)
+    bend = design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    return bool(bend.std() <= LEVEL * mad_sigma(steps) / 2**0.5)
 
 
 def _rise_over(place: Bools, heights: Heights, rest: Bools) -> float:

@@ -1,3 +1,3 @@
 """The rules' version. Rule: it changes with every change of what they say."""
 
-VERSION = "5"
+VERSION = "6"
