@@ -46,6 +46,16 @@ def test_overtones_of_hum_go_with_it():
     assert first.amplitude == pytest.approx(0.1 * np.ptp(truth), rel=0.05)
 
 
+def test_hum_may_swell_a_little():
+    truth, heights = scan("dna")
+    hum = 0.1 * np.ptp(truth) * tone(0.41, 0.0713)
+    swollen = hum * (1 + 0.3 * np.sin(2 * np.pi * ROW / 256))
+
+    (found,) = hum_in((heights + swollen).astype(np.float32))
+
+    assert np.sqrt(np.mean((found.wave - hum) ** 2)) < 0.1 * hum.std()
+
+
 @pytest.mark.parametrize("kind", ["dna", "particles", "terraces", "cells", "grains", "fractal"])
 def test_no_sample_hums(kind):
     assert not hum_in(scan(kind)[1].astype(np.float32))

@@ -31,7 +31,7 @@ SHARP, AROUND = 60.0, 12
 OF_A_LATTICE, CLOSE, FEWEST_PERIODS, OFF_AXIS = 20.0, 5, 4, 2
 """How many times the median so many bins around it a slow line is that is a grating's, from how many periods of it in a
 frame on; the lines' offsets fill fewer bins along the line than the last."""
-TILES, ONE_PHASE, EVEN = 4, 0.98, 0.15
+TILES, ONE_PHASE, EVEN = 4, 0.98, 0.25
 """Into how many parts along each side a frame is cut; how nearly they must swing in one phase, and how evenly."""
 MOST = 3
 """A tone and two overtones, at most."""
