@@ -39,28 +39,6 @@ class Classification:
     backend: Backend
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ArtifactMap:
-    """What a segmenter sees, per pixel.
-
-    ``artifact``: float32 (rows, cols) in [0, 1], the probability that the pixel is spoilt (paper A's P(i, j)).
-    ``feature``: the same for standing out of the substrate, or None where the backend cannot tell.
-    ``reported``: bool (rows, cols), True where nothing but a wave over the field spoils the pixel, another tip drew it,
-    or it lies on a body that rings, or None. It is reported as spoilt; but its neighbours are spoilt alike, or filling
-    would take the body away, so that it is left to levelling and never filled.
-    ``ghosts``: bool (rows, cols), True where a second apex of the tip touched something else, or None: the surface lies
-    lower than it was measured, and the measured height tells no more of it.
-    ``changed``: bool (rows,), True for lines that another tip than the rest's seems to have drawn, or None.
-    """
-
-    artifact: NDArray[np.float32]
-    feature: NDArray[np.float32] | None
-    backend: Backend
-    reported: NDArray[np.bool_] | None = None
-    ghosts: NDArray[np.bool_] | None = None
-    changed: NDArray[np.bool_] | None = None
-
-
 class Clipped(NamedTuple):
     """Where heights lie at an end of the scanner's or the converter's range; bool (rows, cols), True = there.
 
@@ -74,6 +52,30 @@ class Clipped(NamedTuple):
     def anywhere(self) -> NDArray[np.bool_]:
         """True at either end."""
         return self.low | self.high
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArtifactMap:
+    """What a segmenter sees, per pixel.
+
+    ``artifact``: float32 (rows, cols) in [0, 1], the probability that the pixel is spoilt (paper A's P(i, j)).
+    ``feature``: the same for standing out of the substrate, or None where the backend cannot tell.
+    ``reported``: bool (rows, cols), True where nothing but a wave over the field spoils the pixel, another tip drew it,
+    or it lies on a body that rings, or None. It is reported as spoilt; but its neighbours are spoilt alike, or filling
+    would take the body away, so that it is left to levelling and never filled.
+    ``ghosts``: bool (rows, cols), True where a second apex of the tip touched something else, or None: the surface lies
+    lower than it was measured, and the measured height tells no more of it.
+    ``changed``: bool (rows,), True for lines that another tip than the rest's seems to have drawn, or None.
+    ``clipped``: where heights lie at an end of a range, or None where the backend has not looked.
+    """
+
+    artifact: NDArray[np.float32]
+    feature: NDArray[np.float32] | None
+    backend: Backend
+    reported: NDArray[np.bool_] | None = None
+    ghosts: NDArray[np.bool_] | None = None
+    changed: NDArray[np.bool_] | None = None
+    clipped: Clipped | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -51,11 +51,11 @@ class JoinedSegmenter(_Joined[Segmenter]):
     def segment(self, scan: Scan) -> ArtifactMap:
         """Return per-pixel probabilities, float32 of the scan's own shape; 0.5 is still where a pixel is called."""
         found = self._network.segment(scan)
-        alone = self._rules.segment(scan).artifact
-        ruled, both = _shy(alone), _together(found.artifact, alone)
+        alone = self._rules.segment(scan)
+        ruled, both = _shy(alone.artifact), _together(found.artifact, alone.artifact)
         reported = None if found.reported is None else found.reported & (ruled < CALLED)
         artifact = np.maximum(np.maximum(found.artifact, ruled), both)
-        return ArtifactMap(artifact, found.feature, self.backend, reported, found.ghosts, found.changed)
+        return ArtifactMap(artifact, found.feature, self.backend, reported, found.ghosts, found.changed, alone.clipped)
 
 
 class JoinedClassifier(_Joined[Classifier]):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from afmd.domain.findings import Classification, Label, Segmentation
+from afmd.domain.findings import ArtifactMap, Classification, Clipped, Label, Segmentation
 from afmd.domain.levelling import DisturbanceKind, Jump
 from afmd.domain.params import Params, Preset
 from afmd.domain.ports import Classifier, Segmenter
@@ -40,7 +40,7 @@ JUMPED, MOST_JUMPS = 0.06, 4
 as among lines that step at random: of 500 scans of simulators by other hands that were called good, 26 have such a
 jump, of which 24 are spoilt."""
 LASTING, BESIDE = 0.7, 8
-"""A jump lasts where so much of it is left of all that are so many lines away at most."""
+"""A jump lasts where all within so many lines of it add up to more than this share of it."""
 BARS_ASKED, STILL_SPOILT = 0.02, 0.2
 """Share of the frame that must be masked for bars along the lines to be sought; what is left to a class that they
 explain away."""
@@ -76,8 +76,7 @@ def overruled(
     Of a scan that was called good, whole lines that are surely spoilt tell of not tracking, and many spots that are,
     clipped heights, a lasting jump, hum and fringes of an imaging artefact. Of one that was not, bars along the lines
     that looked spoilt tell that it may be good, unless much else is masked. The class that is told takes over what the
-    other loses.
-    ``spoilt``: what may be repaired, bool (rows, cols). ``published`` asks the classifier alone.
+    other loses. ``spoilt``: what may be repaired, bool (rows, cols). ``published`` asks the classifier alone.
     """
     if params.preset is Preset.PUBLISHED:
         return found
@@ -97,18 +96,17 @@ def _told_by(sure: NDArray[np.bool_], seen: Segmentation, level: flatten.Levelle
     if (sure.mean(axis=1) >= WHOLE_LINE).any():
         return Label.NOT_TRACKING
     spotted = mask.count_of_spots(sure, high=SPOT_PX) >= SPOTS
-    return Label.IMAGING_ARTIFACT if spotted or _added_plainly(level) else None
+    return Label.IMAGING_ARTIFACT if spotted or _disturbed(level) else None
 
 
-def _added_plainly(level: flatten.Levelled) -> bool:
-    """True where a wave that is no sample's was taken off, or a lasting jump, and was more than faint."""
-    added_nm = [wave.amplitude_nm for wave in level.levelling.disturbances if wave.kind in ADDED]
-    jumps_nm = _lasting(level.levelling.jumps)
-    if not added_nm and not jumps_nm:
+def _disturbed(level: flatten.Levelled) -> bool:
+    """True where levelling took off a wave that is no sample's, or a lasting jump, that was high for the surface."""
+    waves_nm = [wave.amplitude_nm for wave in level.levelling.disturbances if wave.kind in ADDED]
+    most = max(max(waves_nm, default=0) / FAINT, max(_lasting(level.levelling.jumps), default=0) / JUMPED)
+    if most == 0:
         return False
     low, high = span_of(level.heights.reshape(-1))
-    span_nm = high - low
-    return max(added_nm, default=0) > FAINT * span_nm or max(jumps_nm, default=0) > JUMPED * span_nm
+    return most > high - low
 
 
 def _lasting(jumps: Sequence[Jump]) -> list[float]:
@@ -177,17 +175,22 @@ def segmented(scan: Scan, *, params: Params, segmenter: Segmenter) -> tuple[Segm
         bars = flatten.bars_in(scan.heights)
     artifact = seen.artifact if bars is None else np.where(bars, np.float32(0), seen.artifact)
     reported = seen.reported if seen.reported is None or bars is None else seen.reported & ~bars
-    clipped = None if params.preset is Preset.PUBLISHED else ends(scan.heights)
-    if clipped is not None and clipped.anywhere.any():
-        artifact = np.where(clipped.anywhere, np.maximum(artifact, CLIPPED), artifact)
-        reported = None if reported is None else reported & ~clipped.anywhere
-    else:
-        clipped = None
+    clipped = None if params.preset is Preset.PUBLISHED else _clipped(scan, seen)
+    if clipped is not None:
+        there = clipped.anywhere
+        artifact = np.where(there, np.maximum(artifact, CLIPPED), artifact)
+        reported = None if reported is None else reported & ~there
     feature = None if seen.feature is None else seen.feature >= FEATURE_THR
     repairable = artifact if reported is None else np.where(reported, np.float32(0), artifact)
     masks = mask.assemble(scan.heights, repairable, params)
     raw, final = (own if reported is None else own | reported for own in (masks.raw, masks.final))
     return Segmentation(artifact, raw, final, feature, seen.backend, seen.ghosts, seen.changed, bars, clipped), masks
+
+
+def _clipped(scan: Scan, seen: ArtifactMap) -> Clipped | None:
+    """Return where heights are clipped, or None: nowhere."""
+    found = ends(scan.heights) if seen.clipped is None else seen.clipped
+    return found if found.anywhere.any() else None
 
 
 def filled(
@@ -198,28 +201,27 @@ def filled(
 
     Where what was ``seen`` makes a measured height a bound, it tells nothing else; ``published`` knows of none.
     """
-    at_most, at_least = (None, None) if params.preset is Preset.PUBLISHED else _bounds(seen)
+    bounds = [] if params.preset is Preset.PUBLISHED else _bounds(seen, touched)
     told = flattened
-    for bound in (at_most, at_least):
-        if bound is not None:
-            told = np.where(bound & touched, np.float32(np.nan), told)
+    for _, bounded in bounds:
+        told = np.where(bounded, np.float32(np.nan), told)
     found = inpaint.fill(
         told, touched, method=params.fill, pixel_nm=scan.pixel_nm, radius=params.radius, stripes=masks.stripes,
         other_pass=scan.retrace,
     )  # fmt: skip
-    if at_most is not None:
-        np.minimum(found.heights, flattened, out=found.heights, where=at_most & touched)
-    if at_least is not None:
-        np.maximum(found.heights, flattened, out=found.heights, where=at_least & touched)
+    for kept_within, bounded in bounds:
+        kept_within(found.heights, flattened, out=found.heights, where=bounded)
     return found
 
 
-def _bounds(seen: Segmentation) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
-    """Return where the surface is at most as high as measured, and at least; bool (rows, cols), or None: nowhere."""
-    if seen.clipped is None:
-        return seen.ghosts, None
-    low, high = seen.clipped
-    return low if seen.ghosts is None else seen.ghosts | low, high
+def _bounds(seen: Segmentation, touched: NDArray[np.bool_]) -> list[tuple[np.ufunc, NDArray[np.bool_]]]:
+    """Return where a measured height bounds the surface, bool (rows, cols), each with what keeps a fill within it.
+
+    Under ghosts and at the low end of a range the surface is at most as high as measured, at the high end at least.
+    """
+    low, high = (None, None) if seen.clipped is None else seen.clipped
+    known = ((np.minimum, seen.ghosts), (np.minimum, low), (np.maximum, high))
+    return [(kept_within, bound & touched) for kept_within, bound in known if bound is not None]
 
 
 def believed(

@@ -7,7 +7,7 @@ import afmd
 from afmd.domain.findings import Label
 from afmd.domain.scan import Scan
 from afmd.science.rules import VERSION, RulesClassifier, RulesSegmenter
-from afmd.science.rules.clipping import clipped, ends
+from afmd.science.rules.clipping import ends
 from afmd.science.rules.evidence import HANDOVER, gathered
 from afmd.science.rules.falls import falls
 from afmd.science.rules.hits import hits
@@ -140,7 +140,7 @@ def test_a_samples_own_flat_tops_are_not_clipped_whether_level_or_tilted():
     tops = np.where(np.arange(200) % 40 < 20, 100.0, 0.0)
     for tilt in (0, 0.2, 2):
         heights = tops + tilt * np.arange(200)[:, None] + rng.normal(0, 0.3, (200, 200))
-        assert not clipped(np.float32(heights)).any()
+        assert not ends(np.float32(heights)).anywhere.any()
 
 
 def test_ground_beside_the_slope_of_a_cell_is_not_clipped():
@@ -149,17 +149,17 @@ def test_ground_beside_the_slope_of_a_cell_is_not_clipped():
     cell = 20.0 * np.clip(np.arange(200) - 90, 0, None)
     for lean in (0.15, -0.15):
         heights = cell + lean * np.arange(200)[:, None] + rng.normal(0, 6, (200, 200))
-        assert not clipped(np.float32(heights)).any()
+        assert not ends(np.float32(heights)).anywhere.any()
 
 
 def test_clipped_tops_are_found_and_a_flat_sample_is_not_clipped():
     heights = particles(seed=7)
     top = np.minimum(heights, np.quantile(heights, 0.97))
 
-    np.testing.assert_array_equal(clipped(top), top == top.max())
-    assert clipped(top).any()
-    assert not clipped(np.round(particles(seed=8), 1)).any()
-    assert not clipped(np.full((32, 32), 3, np.float32)).any()
+    np.testing.assert_array_equal(ends(top).anywhere, top == top.max())
+    assert ends(top).anywhere.any()
+    assert not ends(np.round(particles(seed=8), 1)).anywhere.any()
+    assert not ends(np.full((32, 32), 3, np.float32)).anywhere.any()
 
 
 def parachuted(heights, *, by, way):

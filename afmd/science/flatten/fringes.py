@@ -36,7 +36,7 @@ SAMPLED = 80
 STANDS_OUT, APART = 2.0, 2.0
 """How many times higher than any other that is so many waves away."""
 AMONG_ALIKE, FEWEST_AMONG_ALIKE = 1.5, 2.5
-"""The same, where each is measured by the mean of those as long, beside steps that are higher than the fringes; and
+"""The same, where each is measured by the mean of those that are as many, beside steps higher than the fringes; and
 from how many waves over the frame on there are enough of these."""
 OVERTONES, OVERTONE, SHARP = (2, 3), 0.04, 8.0
 """Multiples of a grating's wave, which has walls or ridges: how high, as a share of it, and as a multiple of what is
@@ -105,13 +105,9 @@ def _number_of(frame: Thinned) -> Waves | None:
     pull = weight * (heights - (weight * heights).sum() / max(float(weight.sum()), TINY))
     down, across = np.arange(-MOST, MOST + 0.1, 1 / PER_WAVE), np.arange(0, MOST + 0.1, 1 / PER_WAVE)
     size = np.abs(_turns(down, lines_at) @ pull @ _turns(across, columns_at).T)
-    many = np.hypot(down[:, None], across[None, :])
-    size *= np.where(many < FEWEST, 0, np.sqrt(many))
-    first, stands_out = _strongest(size, down, across)
-    if stands_out <= STANDS_OUT:
-        first, stands_out = _strongest(_among_alike(size, many), down, across)
-        if stands_out <= AMONG_ALIKE:
-            return None
+    first = _standing_out(size, down, across)
+    if first is None:
+        return None
 
     def missed(number: Doubles) -> float:
         return -abs(complex(_turns(number[:1], lines_at)[0] @ pull @ _turns(number[1:], columns_at)[0]))
@@ -123,6 +119,20 @@ def _number_of(frame: Thinned) -> Waves | None:
         if own > -OVERTONE * missed(found) and own > SHARP * around:
             return None
     return float(found[0]), float(found[1])
+
+
+def _standing_out(size: Doubles, down: Doubles, across: Doubles) -> Waves | None:
+    """Return the wave that stands out of all, or, beside higher steps, of those that are as many; None without one.
+
+    ``size``: of each number of waves over the frame, (down, across).
+    """
+    many = np.hypot(down[:, None], across[None, :])
+    size = size * np.where(many < FEWEST, 0, np.sqrt(many))
+    first, stands_out = _strongest(size, down, across)
+    if stands_out > STANDS_OUT:
+        return first
+    first, stands_out = _strongest(_among_alike(size, many), down, across)
+    return first if stands_out > AMONG_ALIKE else None
 
 
 def _strongest(size: Doubles, down: Doubles, across: Doubles) -> tuple[Waves, float]:

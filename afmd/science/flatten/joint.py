@@ -9,6 +9,7 @@ Rule: what the sample itself explains stays in the heights.
 """
 
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from afmd.science.flatten.digits import between_digits
 from afmd.science.flatten.edges import with_edges
 from afmd.science.flatten.fringes import fringes_left
 from afmd.science.flatten.guesses import Leftover, best_guess, extent, least_width, leftover, low_guess, plain_guess
-from afmd.science.flatten.hum import hum_in
+from afmd.science.flatten.hum import Tone, hum_in
 from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.lattice import lies_askew, without_lattices_wave
 from afmd.science.flatten.leans import bears_no_offsets, bears_the_mark, leans, leans_at_random
@@ -81,15 +82,19 @@ def joint(ground: Ground, params: Params) -> Background:  # noqa: ARG001 one sig
     smooth = between_digits(ground.heights)
     if smooth is not None:
         ground = replace(ground, heights=smooth)
-    tones = hum_in(ground.heights)
-    in_step = np.sum([tone.wave for tone in tones], axis=0, dtype=np.float32)
-    out_of_step = line_hum_in(ground.heights - in_step if tones else ground.heights)
-    tones = tones if out_of_step is None else [*tones, out_of_step]
+    tones = _tones_in(ground.heights)
     if not tones:
         return _without_fringes(ground)
     hum = np.sum([tone.wave for tone in tones], axis=0)
     told = [Disturbance(DisturbanceKind.HUM, tone.amplitude, *tone.number) for tone in tones]
     return _with(_without_fringes(ground.without(hum)), hum, *told)
+
+
+def _tones_in(heights: NDArray[np.float32]) -> list[Tone]:
+    """Return the tones of hum in ``heights`` (rows, cols; nm): those in step with the lines, then one that is not."""
+    tones = hum_in(heights)
+    out_of_step = line_hum_in(reduce(np.subtract, (tone.wave for tone in tones), heights))
+    return tones if out_of_step is None else [*tones, out_of_step]
 
 
 def _without_fringes(ground: Ground) -> Background:

@@ -77,7 +77,7 @@ def symptoms(scan: Scan, evidence: Evidence) -> dict[str, float]:
         "log share of what one pass shows": _log_share(evidence.alone > 1),
         "log share of single hits": _log_share((evidence.hit > 1) & ~streak),
         "log share of falls at one rate": _log_share(evidence.falling),
-        "log share of clipped heights": _log_share(evidence.clipped),
+        "log share of clipped heights": _log_share(evidence.clipped.anywhere),
         "ringing": ringing(scan.heights),
         "wave in one pass": 0.0 if other is None else lone_wave(scan.heights, other),
     }

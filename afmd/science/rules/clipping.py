@@ -36,11 +36,6 @@ third of one at most, ground beside the slope of a cell, or below a jump, to one
 ROUNDS, SAMPLE = 4, 4096
 
 
-def clipped(heights: Heights) -> Bools:
-    """Return True where heights, (rows, cols) nm, lie at an end of a range."""
-    return ends(heights).anywhere
-
-
 def ends(heights: Heights) -> Clipped:
     """Return at which end of a range heights, (rows, cols) nm, lie."""
     ranked = np.sort(heights, axis=None)
@@ -87,7 +82,7 @@ def _crowd(heights: Heights, ranked: Heights) -> Bools:
 
 
 def _lies_level(place: Bools, heights: Heights) -> bool:
-    """True where what a surface of second order holds of the heights on ``place`` drowns in their noise."""
+    """True where the heights, nm, lean and bend on ``place``, bool (rows, cols), no more than their noise allows."""
     steps: Heights = np.diff(heights, axis=1)[place[:, 1:] & place[:, :-1]]
     row, col = np.nonzero(place)
     every = max(1, row.size // SAMPLE)

@@ -10,8 +10,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from afmd.domain.findings import Clipped
 from afmd.domain.scan import Scan
-from afmd.science.rules.clipping import clipped
+from afmd.science.rules.clipping import ends
 from afmd.science.rules.falls import falls
 from afmd.science.rules.hits import hits
 from afmd.science.rules.passes import disagreement
@@ -33,14 +34,14 @@ SURER = np.float32(3)
 class Evidence:
     """Planes of a scan's own shape, float32, each over its threshold: above 1 the detector speaks.
 
-    ``alone``: what the other pass does not show; all 0 where there is none. ``clipped``,
-    ``falling``: bool.
+    ``alone``: what the other pass does not show; all 0 where there is none. ``falling``: bool, True in tails that fall
+    at the tip's own rate.
     """
 
     streak: Plane
     hit: Plane
     alone: Plane
-    clipped: NDArray[np.bool_]
+    clipped: Clipped
     falling: NDArray[np.bool_]
 
     def excess(self) -> Plane:
@@ -49,7 +50,7 @@ class Evidence:
         loud = SURER if lonely <= CALM * self.hit.size else np.float32(1)
         most = np.maximum(np.where(self.streak > 1, loud * self.streak, self.streak), self.hit)
         np.maximum(most, self.alone, out=most)
-        most[self.clipped | self.falling] = PLAIN
+        most[self.clipped.anywhere | self.falling] = PLAIN
         return most
 
 
@@ -65,7 +66,7 @@ def gathered(scan: Scan) -> Evidence:
     else:
         alone = disagreement(scan.heights, scan.retrace)
         alone /= np.float32(THRESHOLDS["alone"])
-    return Evidence(streak, hit, alone, clipped(scan.heights), falls(scan.heights))
+    return Evidence(streak, hit, alone, ends(scan.heights), falls(scan.heights))
 
 
 class Handover:

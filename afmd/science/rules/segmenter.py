@@ -22,7 +22,8 @@ class RulesSegmenter:
 
     def segment(self, scan: Scan) -> ArtifactMap:
         """Return per-pixel probabilities, float32 of the scan's own shape; features are not told."""
-        return ArtifactMap(probability(HANDOVER.take(scan).excess()), feature=None, backend=self.backend)
+        evidence = HANDOVER.take(scan)
+        return ArtifactMap(probability(evidence.excess()), None, self.backend, clipped=evidence.clipped)
 
 
 def probability(excess: NDArray[np.float32]) -> NDArray[np.float32]:
