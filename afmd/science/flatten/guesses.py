@@ -28,6 +28,8 @@ CLIMBS = 4.0
 """How many times higher a surface must be on plateaus than laid flat for the raw heights to have a say."""
 OF_WALLS = 3
 """Fewest levels that the plain guess leaves where it has taken walls for some."""
+STEP_OF_SPAN = 0.2
+"""Share of what the surface spans, from which on a step all along a line is high."""
 IN_DOUBT = 0.2
 """Where both leave the same several levels and nearly the same disorder, the plateau guess is taken."""
 
@@ -151,6 +153,19 @@ def extent(flat: Floats, votes: Floats) -> tuple[float, float]:
     """Return what ``flat`` spans and its usual slope, nm, as ``Leftover`` has them."""
     low, high = span_of(_some_of(flat, votes))
     return max(high - low, TINY), _slope(flat, votes)
+
+
+def breaks(frame: Thinned, scanner: Scanner, *, instead_of: Scanner, span_nm: float) -> bool:
+    """True where a scanner leaves a step all along a line that is high for what the surface spans, and another does
+    not."""
+    least = STEP_OF_SPAN * span_nm
+    return _highest_step(frame, scanner) > max(least, _highest_step(frame, instead_of))
+
+
+def _highest_step(frame: Thinned, scanner: Scanner) -> float:
+    """Return the highest step that most pixels of a line take from the line before, nm."""
+    steps = line_median(np.diff(scanner.off(frame), axis=0), (frame.votes[1:] > 0) & (frame.votes[:-1] > 0))
+    return float(np.nanmax(np.abs(steps), initial=0))
 
 
 def _slope(flat: Floats, votes: Floats) -> float:

@@ -22,7 +22,7 @@ from afmd.science.flatten.course import led_straight
 from afmd.science.flatten.digits import between_digits
 from afmd.science.flatten.edges import with_edges
 from afmd.science.flatten.fringes import fringes_left
-from afmd.science.flatten.guesses import Leftover, best_guess, extent, least_width, leftover, low_guess, plain_guess
+from afmd.science.flatten.guesses import Leftover, best_guess, breaks, extent, least_width, leftover, low_guess, plain_guess
 from afmd.science.flatten.hum import Tone, hum_in
 from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.lattice import lies_askew, without_lattices_wave
@@ -360,7 +360,9 @@ def _standing_close(frame: Thinned, fit: Fit, order: int, left: Leftover) -> Fit
     """
     guess = low_guess(frame, powers(frame.across, order))
     other = refined(frame, guess, leftover(frame, guess).substrate, twists=False)
-    return other if leftover(frame, other.scanner).disorder < left.disorder else fit
+    if leftover(frame, other.scanner).disorder >= left.disorder:
+        return fit
+    return fit if breaks(frame, other.scanner, instead_of=fit.scanner, span_nm=left.span_nm) else other
 
 
 def _not_climbing(frame: Thinned, fit: Fit) -> Fit:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from afmd.science.flatten.guesses import LOWEST, Leftover, leftover, low_guess
+from afmd.science.flatten.guesses import LOWEST, Leftover, breaks, leftover, low_guess
 from afmd.science.flatten.refine import Fit, refined
 from afmd.science.flatten.scanner import Scanner, powers
 from afmd.science.flatten.thinned import Thinned
@@ -39,7 +39,7 @@ def without_sunken_lines(frame: Thinned, fit: Fit, order: int, left: Leftover) -
     best, least = fit, left.disorder - TIDIER
     for guess in (raised, low_guess(frame, powers(frame.across, order))):
         other, disorder = _settled(frame, guess)
-        if disorder < least:
+        if disorder < least and not breaks(frame, other.scanner, instead_of=fit.scanner, span_nm=left.span_nm):
             best, least = other, disorder
     return best
 
