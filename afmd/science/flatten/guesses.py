@@ -15,7 +15,7 @@ from afmd.science.flatten.linesystem import sigma_across, sigma_down
 from afmd.science.flatten.scanner import Scanner, powers
 from afmd.science.flatten.substrate import MOST_PIXELS, Substrate, find_substrate, span_of
 from afmd.science.flatten.thinned import Floats, Thinned
-from afmd.science.flatten.vicinal import leans_otherwise
+from afmd.science.flatten.vicinal import CRYSTAL_NM, leans_otherwise
 from afmd.science.robust import TINY, line_median, line_quantile
 
 Doubles = NDArray[np.float64]
@@ -24,8 +24,10 @@ LAG_PX = 6
 NARROWER = 0.9
 LOWEST = 0.05
 """Share of a line that is ground even where features stand close."""
-CLIMBS = 4.0
-"""How many times higher a surface must be on plateaus than laid flat for the raw heights to have a say."""
+CLIMBS, CLIMBS_HIGH = 4.0, 1.5
+"""How many times higher a surface must be on plateaus than laid flat for the raw heights to have a say; high steps."""
+EDGE = 2
+"""Levels that a single edge leaves."""
 OF_WALLS = 3
 """Fewest levels that the plain guess leaves where it has taken walls for some."""
 STEP_OF_SPAN = 0.2
@@ -47,8 +49,7 @@ def best_guess(frame: Thinned, plateau: Scanner) -> tuple[Scanner, Substrate]:
         left_by_means = leftover(frame, on_means)
         if _lies_lower(left_by_means, left_by_plain):
             plain, left_by_plain = on_means, left_by_means
-    climbs = left_by_plateau.span_nm > CLIMBS * left_by_plain.span_nm
-    if tidier(left_by_plateau, left_by_plain) and not (climbs and leans_otherwise(frame, plateau.off(frame))):
+    if tidier(left_by_plateau, left_by_plain) and not _climbs_in_vain(frame, plateau, left_by_plateau, left_by_plain):
         return plateau, left_by_plateau.substrate
     return plain, left_by_plain.substrate
 
@@ -134,6 +135,19 @@ def tidier(one: Leftover, other: Leftover) -> bool:
 def _lies_lower(one: Leftover, other: Leftover) -> bool:
     """True where ``one`` spans less and is no steeper."""
     return one.span_nm < NARROWER * other.span_nm and one.slope_nm <= other.slope_nm
+
+
+def _climbs_in_vain(frame: Thinned, plateau: Scanner, left_by_plateau: Leftover, left_by_plain: Leftover) -> bool:
+    """True where plateaus lie level only because the whole surface climbs, and the raw heights lean otherwise.
+
+    Two levels are an edge, which climbs by rights.
+    """
+    climbs = left_by_plateau.span_nm / left_by_plain.span_nm
+    levels = len(left_by_plateau.substrate.levels)
+    step_nm = left_by_plateau.span_nm / levels if levels != EDGE else 0.0
+    if climbs <= (CLIMBS if step_nm < CRYSTAL_NM else CLIMBS_HIGH):
+        return False
+    return leans_otherwise(frame, plateau.off(frame), step_nm=step_nm)
 
 
 def leftover(frame: Thinned, guess: Scanner) -> Leftover:

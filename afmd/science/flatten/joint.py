@@ -22,7 +22,16 @@ from afmd.science.flatten.course import led_straight
 from afmd.science.flatten.digits import between_digits
 from afmd.science.flatten.edges import with_edges
 from afmd.science.flatten.fringes import fringes_left
-from afmd.science.flatten.guesses import Leftover, best_guess, breaks, extent, least_width, leftover, low_guess, plain_guess
+from afmd.science.flatten.guesses import (
+    Leftover,
+    best_guess,
+    breaks,
+    extent,
+    least_width,
+    leftover,
+    low_guess,
+    plain_guess,
+)
 from afmd.science.flatten.hum import Tone, hum_in
 from afmd.science.flatten.jumps import undo_jumps
 from afmd.science.flatten.lattice import lies_askew, without_lattices_wave

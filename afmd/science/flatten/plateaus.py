@@ -37,11 +37,13 @@ FIRST_SHARE, SHARE = 1 / 64, 1 / 40
 """Distance of the two pixels whose difference tells the slope along the line, as a share of the line."""
 UNLIKE = 4.0
 STAYED = 0.12
+SLIPPED = 0.8
+"""Share of the pixels that stays where an object has begun or ended; and that has moved as one where a line slipped."""
 ANCHOR = 0.1
 """Share of a usual line's plateau pixels below which a line rather keeps the step known so far."""
 DOUBTED = 6.0
 """A step beyond this many times the usual one may be wrong altogether."""
-UNEVEN, TOGETHER, TOGETHER_SIGMAS, ENOUGH = 10.0, 0.85, 5.0, 0.5
+UNEVEN, TOGETHER, TOGETHER_SIGMAS, ENOUGH = 6.0, 0.85, 5.0, 0.5
 """How uneven lines must be, in spreads of the steps; which share of their pixels must have moved as one, within so many
 spreads, and which share of a line must vote, for a step to be a slip of the scanner without doubt: nothing of the
 sample ends all along such lines."""
@@ -109,22 +111,38 @@ def _most_frequent(bare: Floats, votes: Floats) -> Doubles:
     value, core = _mode_of(steps, both, shorth(steps[:, ::2], both[:, ::2]))
     usual, spread = median(value), mad_sigma(value)
     odd = np.flatnonzero(np.abs(value - usual) > UNLIKE * max(spread, core))
-    odd = odd[_stay(bare, votes, odd, odd + 1, usual, reach=SHARP * (core + spread))]
+    odd = odd[_stay(bare, votes, odd, odd + 1, usual, reach=SHARP * (core + spread), core=core)]
     around = np.maximum(odd - 1, 0), np.minimum(odd + 2, len(bare) - 1)
-    odd = odd[_stay(bare, votes, *around, usual, reach=2 * SHARP * (core + spread))]
+    odd = odd[_stay(bare, votes, *around, usual, reach=2 * SHARP * (core + spread), core=core)]
     if odd.size:
         value[odd] = _mode_of(steps[odd], both[odd], np.full(odd.size, usual, dtype=np.float32), core=core)[0]
     return value.astype(np.float64)
 
 
 def _stay(
-    bare: Floats, votes: Floats, upper: NDArray[np.intp], lower: NDArray[np.intp], usual: float, *, reach: float
+    bare: Floats,
+    votes: Floats,
+    upper: NDArray[np.intp],
+    lower: NDArray[np.intp],
+    usual: float,
+    *,
+    reach: float,
+    core: float,
 ) -> NDArray[np.bool_]:
-    """True for pairs of lines of which a share of the pixels moves as usual; a wide pair sees past a jump mid-line."""
+    """True for pairs of lines of which a share of the pixels moves as usual; a wide pair sees past a jump mid-line.
+
+    ``reach``: how far from usual, nm, lines' offsets may take a pixel. Where all but a few move as one, within the
+    ``core``, these have slipped however near to usual that is.
+    """
     both = votes[lower] * votes[upper]
     expected = (usual * (lower - upper)).astype(np.float32)[:, None]
-    near = np.abs(bare[lower] - bare[upper] - expected) < reach
-    return np.asarray((both * near).sum(axis=1) > STAYED * both.sum(axis=1))
+    step = bare[lower] - bare[upper] - expected
+    most = shorth(step, both)[:, None]
+    as_one = (np.abs(step - most) < SHARP * core) & (np.abs(most) > SHARP * core)
+    total = both.sum(axis=1)
+    as_one &= ((both * as_one).sum(axis=1) > SLIPPED * total)[:, None]
+    near = (np.abs(step) < reach) & ~as_one
+    return np.asarray((both * near).sum(axis=1) > STAYED * total)
 
 
 def _mode_of(steps: Floats, votes: Floats, start: Floats, *, core: float | None = None) -> tuple[Floats, float]:

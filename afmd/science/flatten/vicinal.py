@@ -40,8 +40,12 @@ lean as the stairs do."""
 AS_FINE = 0.6
 APART = 2.0
 """Steps in the frame from where on two peaks are two."""
-LEANS_SO, LEANS_OTHERWISE = 1.5, 4.0
-"""By how many times their own lean raw heights may differ from stairs, and from where on they contradict them."""
+LEANS_SO, LEANS_OTHERWISE, LEANS_OTHERWISE_HIGH = 1.5, 4.0, 1.3
+"""By how many times their own lean raw heights may differ from stairs, and from where on they contradict them; those
+of high steps."""
+CRYSTAL_NM = 12.0
+"""How high the steps of a crystal may be, bunches among them. What has higher ones was mounted to lie flat, and is
+rather a sawtooth."""
 LEVELLED = 0.06
 """Raw heights that lean by less than this share of the stairs were levelled by the instrument, and tell nothing."""
 LEVEL, NO_SLOPE = 1.45, 0.6
@@ -115,7 +119,7 @@ def find_stairs(frame: Thinned, scanner: Scanner) -> Stairs | None:
         return None
     heights = flat - np.float32((low + high) / 2) - (_basis(flat.shape) @ ramp).astype(np.float32).reshape(flat.shape)
     alone = not leans_so(frame, heights)
-    if (alone and peak.stands_out < STANDS_OUT_ALONE) or leans_otherwise(frame, heights):
+    if (alone and peak.stands_out < STANDS_OUT_ALONE) or leans_otherwise(frame, heights, step_nm=step):
         return None
     return Stairs(step, heights, np.round(heights / np.float32(step)) * np.float32(step))
 
@@ -126,10 +130,10 @@ def leans_so(frame: Thinned, heights: Floats) -> bool:
     return apart < LEANS_SO * raw
 
 
-def leans_otherwise(frame: Thinned, heights: Floats) -> bool:
-    """True where the frame's raw heights lean plainly otherwise than ``heights`` (lines, columns; nm) do."""
+def leans_otherwise(frame: Thinned, heights: Floats, *, step_nm: float) -> bool:
+    """True where the frame's raw heights lean otherwise than ``heights`` (lines, columns; nm) do, steps so high."""
     raw, own, apart = _leans(frame, heights)
-    return raw > LEVELLED * own and apart > LEANS_OTHERWISE * raw
+    return raw > LEVELLED * own and apart > (LEANS_OTHERWISE if step_nm < CRYSTAL_NM else LEANS_OTHERWISE_HIGH) * raw
 
 
 def _leans(frame: Thinned, heights: Floats) -> tuple[float, float, float]:
