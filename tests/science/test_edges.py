@@ -61,6 +61,19 @@ def test_a_slip_of_the_scanner_is_still_undone(seed, col):
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("lines", [6, 12, 18])
+def test_two_slips_that_part_a_line_each_are_no_flank(seed, lines):
+    rng = np.random.default_rng(seed)
+    surface = scenes.substrate(rng, (SIDE, SIDE), rms=2, length=4)
+    pixel = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
+    slips = 1.0 * (pixel >= 150 * SIDE + 100) + 0.8 * (pixel >= (150 + lines) * SIDE + 160)
+
+    flat = level(scanned(rng, surface + STEP_NM * slips), pixel_nm=4.0, params=Params()).heights
+
+    assert abs(np.median(flat[200:]) - np.median(flat[:100])) < 0.05 * STEP_NM
+
+
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("lines", [4, 9])
 def test_a_straight_edge_that_rises_over_some_lines_is_no_slip(seed, lines):
     rng = np.random.default_rng(seed)

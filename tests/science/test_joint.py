@@ -397,6 +397,46 @@ def test_a_blazed_surface_that_hardly_leans_is_not_turned_into_stairs(degrees):
     assert scenes.rms_error(joint(heights).heights, truth) < 10
 
 
+@pytest.mark.parametrize("degrees", [20, 45, 160])
+@pytest.mark.parametrize("lean", [0.1, 0.25, 0.4])
+def test_a_coarse_blazed_grating_is_not_laid_on_its_facets(degrees, lean):
+    """Facets of 150 nm, the scan tilted by up to two fifths of what stairs of them would climb."""
+    rng = np.random.default_rng(1)
+    down, across = np.indices(SIDE) / 256
+    turn = 3.3 * (down * np.sin(np.radians(degrees)) + across * np.cos(np.radians(degrees))) % 1
+    truth = 150 * np.where(turn < 0.9, turn / 0.9, (1 - turn) / 0.1)
+    tilt = lean * 500 * (across - down / 2)
+    heights = truth + tilt + scenes.substrate(rng, SIDE, rms=1, length=6) + rng.normal(0, 0.5, SIDE)
+
+    assert scenes.rms_error(joint(heights).heights, truth) < 5
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_slip_as_high_as_a_film_and_amid_unsteady_lines_is_undone(seed):
+    """It parts a line, and the ground lies on two levels; the lines' own offsets are a tenth of its height."""
+    rng = np.random.default_rng(seed)
+    down, across = np.indices(SIDE) / 256
+    film = 5.0 * (across > 0.4 + 0.25 * down + 0.03 * np.sin(9 * down))
+    truth = film + scenes.substrate(rng, SIDE, rms=0.2, length=3)
+    slip = 4.6 * (np.arange(256 * 256).reshape(SIDE) >= 180 * 256 + 100)
+    heights = truth + slip + rng.normal(0, 0.5, 256)[:, None] + rng.normal(0, 0.05, SIDE)
+
+    assert scenes.rms_error(joint(heights).heights, truth) < 0.3
+
+
+@pytest.mark.parametrize(("edge", "slope", "seed"), [(0.36, 0.1, 0), (0.36, 0.16, 0)])
+def test_a_film_whose_edge_leaves_the_lines_one_by_one_is_not_torn(edge, slope, seed):
+    rng = np.random.default_rng(seed)
+    down, across = np.indices(SIDE) / 256
+    film = down < edge + slope * (1 - across)
+    truth = 7.0 * film + np.where(film, 0.4, 1) * scenes.substrate(rng, SIDE, rms=1.1, length=6)
+    scanner = scenes.scanner(rng, SIDE, relief=7, tilt=0, bow=2, offsets=0.01, walk=0.004)
+
+    rest = joint(truth + scanner + rng.normal(0, 0.2, SIDE)).heights
+
+    assert scenes.rms_error(rest, truth) < 1
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("shape", [(200, 9), (12, 200), (3, 40), (2, 64), (9, 9), (256, 300)])
 @pytest.mark.parametrize("region", ["all", "lines", "corner", "patch"])

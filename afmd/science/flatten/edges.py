@@ -49,14 +49,17 @@ FLANK = 0.2
 ON_FLANK, AT_ONCE = 0.5, 0.6
 """Share of a line's pixels on the flank, from which on it lies there: a slip leaves none. And the share of a step that
 a slip takes from one line to the next."""
+CLIMBS, ALL_ON_FLANK = 0.05, 0.9
+"""By how much of a step a flank climbs at least from line to line; and from what share of its pixels on a line lies on
+the flank altogether: where it does not climb there, it lies between two slips."""
 
 
 class _Edge(NamedTuple):
     """``first``, ``last``: the lines within which it runs. ``step_nm``: how much higher the ground behind it lies.
 
     ``behind``: True for pixels behind it, (last - first, columns). ``flank``: True for those on neither ground.
-    ``mixed``: how many lines have some of either; ``gradual``: how many lie mostly on the flank. ``astray``: share of
-    the pixels before and behind that lie as if on the other side.
+    ``mixed``: how many lines in a row have some of either; ``gradual``: how many lie mostly on the flank, and climb.
+    ``astray``: share of the pixels before and behind that lie as if on the other side.
     """
 
     first: int
@@ -178,13 +181,23 @@ def _edge_at(frame: Thinned, scanner: Scanner, whole: Thinned, first: int, last:
     share = behind.mean(axis=1)
     inner = (rows >= frame.rows[first]) & (rows < frame.rows[last])
     astray = float(np.where(rows < frame.rows[first], share, 1 - share)[~inner].mean())
-    mixed = int(np.count_nonzero((share > MIXED) & (share < 1 - MIXED) & inner))
-    own = frame.rows[first:last] - rows[0]
     flank = (across > FLANK) & (across < 1 - FLANK)
-    at_once = np.abs(np.diff(np.median(across[own[0] - 1 : own[-1] + 2], axis=1))).max()
-    gradual = int(np.count_nonzero(flank[own].mean(axis=1) > ON_FLANK)) if at_once < AT_ONCE else 0
+    on_flank = flank.mean(axis=1)
+    climb = np.abs(np.diff(np.median(across, axis=1), prepend=0.0, append=1.0))
+    climbs = np.minimum(climb[:-1], climb[1:]) > CLIMBS
+    between_slips = (on_flank > ALL_ON_FLANK) & ~climbs
+    mixed = _most_in_a_row((share > MIXED) & (share < 1 - MIXED) & inner & ~between_slips)
+    own = frame.rows[first:last] - rows[0]
+    at_once = climb[own[0] : own[-1] + 2].max()
+    gradual = int(np.count_nonzero((on_flank > ON_FLANK)[own] & climbs[own])) if at_once < AT_ONCE else 0
     step_nm = float((after - before)[inner].mean())
     return _Edge(first, last, step_nm, behind[own], flank[own], mixed, gradual, astray)
+
+
+def _most_in_a_row(there: NDArray[np.bool_]) -> int:
+    """Return how long the longest stretch of True is."""
+    ends = np.flatnonzero(np.diff(there, prepend=False, append=False))
+    return int((ends[1::2] - ends[::2]).max(initial=0))
 
 
 def _courses(

@@ -116,7 +116,36 @@ def _most_frequent(bare: Floats, votes: Floats) -> Doubles:
     odd = odd[_stay(bare, votes, *around, usual, reach=2 * SHARP * (core + spread), core=core)]
     if odd.size:
         value[odd] = _mode_of(steps[odd], both[odd], np.full(odd.size, usual, dtype=np.float32), core=core)[0]
-    return value.astype(np.float64)
+    return _adding_up(bare, votes, value, core=core).astype(np.float64)
+
+
+def _adding_up(bare: Floats, votes: Floats, value: Floats, *, core: float) -> Floats:
+    """Return the steps with those put right that do not add up to the step over both of two.
+
+    Where a slip parts a line, some of its pixels step with those before and the others with those behind, and either
+    may be the more. All pixels must have slipped over both, and those that step before be the ones that do not behind.
+    """
+    if len(bare) < 3:
+        return value
+    over, both = bare[2:, ::2] - bare[:-2, ::2], votes[2:, ::2] * votes[:-2, ::2]
+    whole = shorth(over, both)
+    as_one = (both * (np.abs(over - whole[:, None]) < SHARP * core)).sum(axis=1) > SLIPPED * both.sum(axis=1)
+    gap = np.where(as_one, whole - value[:-1] - value[1:], 0)
+    for upper in np.flatnonzero(np.abs(gap) > UNLIKE * max(mad_sigma(gap), core)).tolist():
+        left = whole[upper] - value[upper] - value[upper + 1]
+        here, there = (
+            _shares_at(bare, votes, row, (value[row], value[row] + left), core) for row in (upper, upper + 1)
+        )
+        if np.abs(here + there - 1).max() < 1 - SLIPPED:
+            value[upper if here[1] > there[1] else upper + 1] += left
+    return value
+
+
+def _shares_at(bare: Floats, votes: Floats, row: int, steps: tuple[float, ...], core: float) -> Floats:
+    """Return which shares of a line's pixels take each of some ``steps`` (nm) to the next."""
+    both, own = votes[row + 1] * votes[row], bare[row + 1] - bare[row]
+    near = np.abs(own - np.array(steps, np.float32)[:, None]) < SHARP * core
+    return np.asarray(near @ both / max(float(both.sum()), TINY))
 
 
 def _stay(
