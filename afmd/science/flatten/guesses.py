@@ -25,7 +25,8 @@ NARROWER = 0.9
 LOWEST = 0.05
 """Share of a line that is ground even where features stand close."""
 CLIMBS, CLIMBS_HIGH = 4.0, 1.5
-"""How many times higher a surface must be on plateaus than laid flat for the raw heights to have a say; high steps."""
+"""How many times higher a surface must be on plateaus than laid flat for the raw heights to have a say; the second
+where its steps are higher than a crystal's."""
 EDGE = 2
 """Levels that a single edge leaves."""
 OF_WALLS = 3
@@ -170,15 +171,18 @@ def extent(flat: Floats, votes: Floats) -> tuple[float, float]:
 
 
 def breaks(frame: Thinned, scanner: Scanner, *, instead_of: Scanner, span_nm: float) -> bool:
-    """True where a scanner leaves a step all along a line that is high for what the surface spans, and another does
-    not."""
-    least = STEP_OF_SPAN * span_nm
-    return _highest_step(frame, scanner) > max(least, _highest_step(frame, instead_of))
+    """True where a scanner leaves a step all along a line that is high for what the surface spans, and higher than any
+    that the one ``instead_of`` which it is asked about leaves. ``span_nm``: what the surface spans under that one."""
+    highest_nm = highest_step(scanner.off(frame), frame.votes)
+    return highest_nm > STEP_OF_SPAN * span_nm and highest_nm > highest_step(instead_of.off(frame), frame.votes)
 
 
-def _highest_step(frame: Thinned, scanner: Scanner) -> float:
-    """Return the highest step that most pixels of a line take from the line before, nm."""
-    steps = line_median(np.diff(scanner.off(frame), axis=0), (frame.votes[1:] > 0) & (frame.votes[:-1] > 0))
+def highest_step(flat: Floats, votes: Floats) -> float:
+    """Return the highest step, nm, that the median pixel of a line of ``flat`` takes from the line before.
+
+    Both (lines, columns); only pixels that vote in both lines count.
+    """
+    steps = line_median(np.diff(flat, axis=0), (votes[1:] > 0) & (votes[:-1] > 0))
     return float(np.nanmax(np.abs(steps), initial=0))
 
 

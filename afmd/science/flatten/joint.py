@@ -27,6 +27,7 @@ from afmd.science.flatten.guesses import (
     best_guess,
     breaks,
     extent,
+    highest_step,
     least_width,
     leftover,
     low_guess,
@@ -170,10 +171,9 @@ def _left_by(found: Background, ground: Ground) -> Thinned:
 def _steps_apart(found: Background, left: Thinned) -> bool:
     """True where most pixels of a line step from those of the line before, or the scanner stepped far to prevent it."""
     span = extent(left.heights, left.votes)[0]
-    steps = line_median(np.diff(left.heights, axis=0), (left.votes[1:] > 0) & (left.votes[:-1] > 0))
     lines = found.surface.mean(axis=1)
     own = np.abs(lines[EDGE_PX:] - lines[:-EDGE_PX]).max(initial=0)
-    return bool(own > OWN_STEPS * span or np.abs(np.nan_to_num(steps)).max() > STEPS_APART * span)
+    return bool(own > OWN_STEPS * span or highest_step(left.heights, left.votes) > STEPS_APART * span)
 
 
 def _strangeness(found: Background, left: Thinned) -> float:
@@ -369,9 +369,9 @@ def _standing_close(frame: Thinned, fit: Fit, order: int, left: Leftover) -> Fit
     """
     guess = low_guess(frame, powers(frame.across, order))
     other = refined(frame, guess, leftover(frame, guess).substrate, twists=False)
-    if leftover(frame, other.scanner).disorder >= left.disorder:
-        return fit
-    return fit if breaks(frame, other.scanner, instead_of=fit.scanner, span_nm=left.span_nm) else other
+    tidier = leftover(frame, other.scanner).disorder < left.disorder
+    torn = tidier and breaks(frame, other.scanner, instead_of=fit.scanner, span_nm=left.span_nm)
+    return other if tidier and not torn else fit
 
 
 def _not_climbing(frame: Thinned, fit: Fit) -> Fit:

@@ -36,8 +36,7 @@ REACH_PX = 3
 FIRST_SHARE, SHARE = 1 / 64, 1 / 40
 """Distance of the two pixels whose difference tells the slope along the line, as a share of the line."""
 UNLIKE = 4.0
-STAYED = 0.12
-SLIPPED = 0.8
+STAYED, SLIPPED = 0.12, 0.8
 """Share of the pixels that stays where an object has begun or ended; and that has moved as one where a line slipped."""
 ANCHOR = 0.1
 """Share of a usual line's plateau pixels below which a line rather keeps the step known so far."""
@@ -128,9 +127,8 @@ def _adding_up(bare: Floats, votes: Floats, value: Floats, *, core: float) -> Fl
     if len(bare) < 3:
         return value
     over, both = bare[2:, ::2] - bare[:-2, ::2], votes[2:, ::2] * votes[:-2, ::2]
-    whole = shorth(over, both)
-    as_one = (both * (np.abs(over - whole[:, None]) < SHARP * core)).sum(axis=1) > SLIPPED * both.sum(axis=1)
-    gap = np.where(as_one, whole - value[:-1] - value[1:], 0)
+    whole, as_one = _as_one(over, both, core=core)
+    gap = np.where(as_one.any(axis=1), whole - value[:-1] - value[1:], 0)
     for upper in np.flatnonzero(np.abs(gap) > UNLIKE * max(mad_sigma(gap), core)).tolist():
         left = whole[upper] - value[upper] - value[upper + 1]
         here, there = (
@@ -142,7 +140,7 @@ def _adding_up(bare: Floats, votes: Floats, value: Floats, *, core: float) -> Fl
 
 
 def _shares_at(bare: Floats, votes: Floats, row: int, steps: tuple[float, ...], core: float) -> Floats:
-    """Return which shares of a line's pixels take each of some ``steps`` (nm) to the next."""
+    """Return which share of the pixels of line ``row`` takes each of some ``steps``, nm, to the next line, (steps,)."""
     both, own = votes[row + 1] * votes[row], bare[row + 1] - bare[row]
     near = np.abs(own - np.array(steps, np.float32)[:, None]) < SHARP * core
     return np.asarray(near @ both / max(float(both.sum()), TINY))
@@ -166,12 +164,17 @@ def _stay(
     both = votes[lower] * votes[upper]
     expected = (usual * (lower - upper)).astype(np.float32)[:, None]
     step = bare[lower] - bare[upper] - expected
-    most = shorth(step, both)[:, None]
-    as_one = (np.abs(step - most) < SHARP * core) & (np.abs(most) > SHARP * core)
-    total = both.sum(axis=1)
-    as_one &= ((both * as_one).sum(axis=1) > SLIPPED * total)[:, None]
-    near = (np.abs(step) < reach) & ~as_one
-    return np.asarray((both * near).sum(axis=1) > STAYED * total)
+    most, as_one = _as_one(step, both, core=core)
+    near = (np.abs(step) < reach) & ~(as_one & (np.abs(most) > SHARP * core)[:, None])
+    return np.asarray((both * near).sum(axis=1) > STAYED * both.sum(axis=1))
+
+
+def _as_one(steps: Floats, votes: Floats, *, core: float) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return each line's most frequent step, (lines,) nm, and True for pixels that take it in lines where all but a few
+    do, (lines, columns): those that lie within the ``core``, nm, of it."""
+    most = shorth(steps, votes)
+    near = np.abs(steps - most[:, None]) < SHARP * core
+    return most, near & ((votes * near).sum(axis=1) > SLIPPED * votes.sum(axis=1))[:, None]
 
 
 def _mode_of(steps: Floats, votes: Floats, start: Floats, *, core: float | None = None) -> tuple[Floats, float]:

@@ -131,9 +131,13 @@ def leans_so(frame: Thinned, heights: Floats) -> bool:
 
 
 def leans_otherwise(frame: Thinned, heights: Floats, *, step_nm: float) -> bool:
-    """True where the frame's raw heights lean otherwise than ``heights`` (lines, columns; nm) do, steps so high."""
+    """True where the frame's raw heights lean plainly otherwise than ``heights`` (lines, columns; nm) do.
+
+    ``step_nm``: how high the steps of ``heights`` are; the higher ones are the sooner contradicted.
+    """
     raw, own, apart = _leans(frame, heights)
-    return raw > LEVELLED * own and apart > (LEANS_OTHERWISE if step_nm < CRYSTAL_NM else LEANS_OTHERWISE_HIGH) * raw
+    plainly = LEANS_OTHERWISE if step_nm < CRYSTAL_NM else LEANS_OTHERWISE_HIGH
+    return raw > LEVELLED * own and apart > plainly * raw
 
 
 def _leans(frame: Thinned, heights: Floats) -> tuple[float, float, float]:
